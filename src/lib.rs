@@ -1,1 +1,26 @@
+//! Ottla: a replicated, partitioned event log over HTTP. Each partition is one Raft group.
+//!
+//! A map of the house, top floor first; an import points down, never up (`tests/tidy.rs`):
+//!
+//! ```text
+//!   7  main, cli, server      start, stop, own every task
+//!   6  http                   doors: bytes to calls, no decisions
+//!   5  broker                 the one API of the house
+//!   4  metadata               which topics exist, where they live
+//!   3  partition              one log to produce to and fetch from
+//!   2  config error tasks topic   plain values
+//!   1  raft (crate)           groups, roles, peers; knows no topic
+//!   0  storage (crate)        logs on disk; synchronous
+//! ```
 
+pub mod broker;
+pub mod cli;
+pub mod config;
+pub mod error;
+pub mod http;
+pub mod metadata;
+pub mod partition;
+pub mod partitioner;
+pub mod server;
+pub mod tasks;
+pub mod topic;
