@@ -1,4 +1,20 @@
 //! The seam to the file system.
+//!
+//! ```text
+//!   Disk ──── names: create, open, rename, remove, list; sync_dir and sync_filesystem
+//!     └── DiskFile ── bytes: pwritev, pread, fdatasync, ftruncate
+//!   RealDisk      the operating system
+//!   FaultyDisk    in memory, seeded: power cuts, torn writes, EIO, ENOSPC (for tests)
+//! ```
+//!
+//! What holds of both: bytes are durable after [`DiskFile::sync_data`], names after
+//! [`Disk::sync_dir`], both after [`Disk::sync_filesystem`]; nothing is durable before.
+
+mod faulty;
+mod real;
+
+pub use faulty::{FaultyDisk, SyncCounts};
+pub use real::RealDisk;
 
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
@@ -10,7 +26,7 @@ pub trait Disk: Send + Sync + 'static {
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
     /// Opens an existing file for reads and writes.
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
-    /// Renames a file; durable after [`Disk::sync_dir`].
+    /// Renames a file or a directory; durable after [`Disk::sync_dir`].
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
@@ -40,6 +56,12 @@ pub trait DiskFile: Send + Sync {
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// The length.
     fn len(&self) -> io::Result<u64>;
+    /// Whether it has no bytes.
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+    /// The first byte at or after `at` that may be other than zero; `None` if only a hole follows.
+    fn next_data(&self, at: u64) -> io::Result<Option<u64>>;
     /// Bytes allocated on disk.
     fn allocated(&self) -> io::Result<u64>;
 }
