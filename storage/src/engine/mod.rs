@@ -66,7 +66,8 @@ pub trait Engine: Send + Sync + 'static {
     /// Every group that has at least one segment.
     fn groups(&self) -> io::Result<Vec<GroupId>>;
 
-    /// Makes an empty segment; its existence is durable on return.
+    /// Makes an empty segment; its existence is durable on return. It is the group's active one from
+    /// now on: the one before it is sealed and takes no more writes (its barrier is still due).
     fn create(&self, segment: SegmentId, base_offset: Offset) -> io::Result<()>;
 
     /// Reads a segment's frames in order, decides its tail by `segment::tail` (whole, cut, refuse),
@@ -79,13 +80,15 @@ pub trait Engine: Send + Sync + 'static {
     /// Writes frames after the segment's last. In the page cache on return, not durable.
     fn write(&self, segment: SegmentId, frames: &[Frame]) -> io::Result<()>;
 
-    /// Makes all earlier writes to these segments durable with as few device flushes as it can.
+    /// Makes all earlier writes to these segments durable with as few device flushes as it can. A
+    /// segment that was removed meanwhile is passed over.
     fn barrier(&self, dirty: &[SegmentId]) -> io::Result<()>;
 
     /// Removes every entry after `last` (all, if `None`) from the segment; durable on return.
+    /// Cutting a sealed segment, even to its own end, makes it the active one again.
     fn cut(&self, segment: SegmentId, last: Option<Index>) -> io::Result<()>;
 
-    /// Removes a segment; its space returns to the file system or to the spare pool.
+    /// Removes a segment, durably (none if it is not there); its space returns to the file system or to the spare pool.
     fn remove(&self, segment: SegmentId) -> io::Result<()>;
 
     /// Removes all that is left of a group, and returns its space to the file system.
@@ -93,11 +96,20 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Entries from `from` on (at least one if it exists in this segment), until `bytes_max` payload
     /// bytes or the end of the segment; payloads checked against their frame's CRC.
-    fn read(&self, segment: SegmentId, from: Index, bytes_max: usize) -> io::Result<Vec<StoredEntry>>;
+    fn read(
+        &self,
+        segment: SegmentId,
+        from: Index,
+        bytes_max: usize,
+    ) -> io::Result<Vec<StoredEntry>>;
 
     /// Headers from `from` on, at most `count_max`; payloads only of non-data entries.
-    fn headers(&self, segment: SegmentId, from: Index, count_max: usize)
-    -> io::Result<Vec<StoredEntry>>;
+    fn headers(
+        &self,
+        segment: SegmentId,
+        from: Index,
+        count_max: usize,
+    ) -> io::Result<Vec<StoredEntry>>;
 
     /// Bytes the group takes on disk (what `du` would say, not the apparent size).
     fn disk_bytes(&self, group: GroupId) -> io::Result<u64>;
