@@ -1,99 +1,70 @@
 //! Framed TCP between nodes. Each node dials each peer once per lane; a dialled connection carries the
 //! dialler's requests and the peer's replies. A frame packs every message that waits, so the
 //! heartbeats of hundreds of groups leave in one write.
+//!
+//! ```text
+//! Transport::call ─▶ Calls ─▶ dialler ══ greeting, frames ══▶ listener ─▶ serving ─▶ Handler
+//!                      ▲         │                                          │
+//!                      ╰─ reply ─┴═════════════════ frames ═════════════════╯
+//! ```
+//!
+//! | file        | noun                                                                |
+//! |-------------|---------------------------------------------------------------------|
+//! | `frame`     | the bytes of messages, packed and taken apart                       |
+//! | `greeting`  | the first exchange on a connection                                  |
+//! | `wire`      | a socket in frames                                                  |
+//! | `calls`     | what waits for the socket or for a reply; decides what a call was   |
+//! | `dialler`   | keeps a lane connected and uses it                                  |
+//! | `listener`  | accepts and admits                                                  |
+//! | `serving`   | requests of one inbound connection, with back-pressure              |
+//! | `peer`      | a peer's address, lanes and `presence`                              |
+//! | `local`     | what all tasks share: identity, `limits`, `counters`, `tasks`       |
+//!
+//! Invariants: every queue is bounded (`limits`); `CallError::NotSent` means that no byte of the
+//! request was handed to a socket; nothing waits without a deadline.
+
+mod backoff;
+mod call_error;
+mod calls;
+mod counters;
+mod dialler;
+mod frame;
+mod greeting;
+mod handler;
+mod lane;
+mod limits;
+mod listener;
+mod local;
+mod node_id;
+mod peer;
+mod presence;
+mod serving;
+mod tasks;
+mod wire;
+
+pub use call_error::CallError;
+pub use counters::Counters;
+pub use frame::MESSAGE_BYTES_MAX;
+pub use greeting::Hello;
+pub use handler::{Handler, Request};
+pub use lane::{Lane, PerLane};
+pub use limits::*;
+pub use node_id::NodeId;
+pub use peer::PeerEvent;
 
 use bytes::Bytes;
-use futures::future::BoxFuture;
-use serde::{Deserialize, Serialize};
-use std::fmt;
+use calls::Ask;
+use listener::Listener;
+use local::Local;
+use peer::Peers;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use storage::GroupId;
 use tokio::net::TcpListener;
+use tokio::sync::broadcast;
 use tokio::time::Instant;
 use uuid::Uuid;
-
-/// Names a node of the cluster, from 1.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-#[serde(transparent)]
-pub struct NodeId(pub u64);
-
-impl fmt::Display for NodeId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// Which connection a request takes; a slow one never holds up another lane.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Lane {
-    /// Votes, heartbeats, leadership transfer: small and urgent.
-    Control,
-    /// AppendEntries with payload, markers.
-    Data,
-    /// Calls of the floors above: forwarded produce and fetch, status.
-    Call,
-}
-
-/// What the peer said of itself when it connected.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hello {
-    /// Who dials.
-    pub from: NodeId,
-    /// Whom it means to reach.
-    pub to: NodeId,
-    /// Its cluster, nil before it belongs to one.
-    pub cluster: Uuid,
-    /// The identity of its disk: made once per data directory.
-    pub disk: Uuid,
-}
-
-/// A request from a peer.
-#[derive(Debug, Clone)]
-pub struct Request {
-    /// Who sent it.
-    pub from: NodeId,
-    /// The lane it came by.
-    pub lane: Lane,
-    /// What it is: the floor that speaks on this lane knows.
-    pub kind: u8,
-    /// The group it is for.
-    pub group: GroupId,
-    /// The body, a slice of the connection's read buffer.
-    pub body: Bytes,
-}
-
-/// Serves what peers ask. Each request runs as a task of its own.
-pub trait Handler: Send + Sync + 'static {
-    /// Whether the peer may talk to us; the text says why not and is sent to it.
-    fn admit(&self, hello: &Hello) -> Result<(), String>;
-    /// Answers one request; the reply's pieces are written without joining them.
-    fn handle(self: Arc<Self>, request: Request) -> BoxFuture<'static, Vec<Bytes>>;
-}
-
-/// Why a call has no answer.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum CallError {
-    /// It never left this node: the peer has certainly not seen it.
-    #[error("node {to}: not sent: {why}")]
-    NotSent {
-        /// The peer.
-        to: NodeId,
-        /// Why.
-        why: String,
-    },
-    /// It may have been served.
-    #[error("node {to}: no answer: {why}")]
-    Unanswered {
-        /// The peer.
-        to: NodeId,
-        /// Why.
-        why: String,
-    },
-}
 
 /// Who we are to peers.
 #[derive(Debug, Clone)]
@@ -108,35 +79,77 @@ pub struct TransportOptions {
 
 /// All connections of a node; clones are the same transport.
 #[derive(Clone)]
-pub struct Transport {}
+pub struct Transport {
+    local: Arc<Local>,
+    peers: Arc<Peers>,
+    address: SocketAddr,
+}
 
-#[allow(unused_variables, clippy::todo, reason = "skeleton")]
 impl Transport {
-    /// Listens and serves.
+    /// Listens and serves, within the default [`Limits`]. Must be called inside a tokio runtime.
     pub fn start(
         options: TransportOptions,
         listener: TcpListener,
         handler: Arc<dyn Handler>,
     ) -> io::Result<Self> {
-        todo!()
+        Self::start_within(Limits::default(), options, listener, handler)
     }
-    /// Tells where a peer is reached (`host:port`); replaces an older address.
+
+    /// Listens and serves within these limits.
+    pub fn start_within(
+        limits: Limits,
+        options: TransportOptions,
+        listener: TcpListener,
+        handler: Arc<dyn Handler>,
+    ) -> io::Result<Self> {
+        let address = listener.local_addr()?;
+        let TransportOptions { node, disk, cluster } = options;
+        let local = Arc::new(Local::new(node, disk, cluster, limits));
+        let peers = Arc::new(Peers::default());
+        let accepting = Listener::new(Arc::clone(&local), Arc::clone(&peers), handler);
+        local.tasks.spawn("listener", Arc::new(accepting).run(listener));
+        Ok(Self { local, peers, address })
+    }
+
+    /// Tells where a peer is reached (`host:port`) and dials it; replaces an older address. This node
+    /// itself is no peer and is ignored.
     pub fn set_peer(&self, node: NodeId, address: &str) {
-        todo!()
+        if node != self.local.node {
+            self.peers.set(&self.local, node, address);
+        }
     }
+
     /// From now on we say this cluster in our greeting.
     pub fn set_cluster(&self, cluster: Uuid) {
-        todo!()
+        self.local.set_cluster(cluster);
     }
+
     /// Our own listening address.
     pub fn local_address(&self) -> SocketAddr {
-        todo!()
+        self.address
     }
-    /// Whether a connection to the peer is up or could be had lately, and its last error if not.
+
+    /// Whether a connection to the peer is up, and what went wrong last if none is.
     pub fn reachable(&self, node: NodeId) -> Result<(), String> {
-        todo!()
+        match self.peers.get(node) {
+            Some(peer) => peer.reachable(),
+            None => Err("its address is unknown".into()),
+        }
     }
-    /// Sends a request and waits for its reply until `deadline`.
+
+    /// Tells of peers that come and go from now on. `Down` means that the process is gone, well
+    /// before an election timeout; silence means nothing.
+    pub fn peer_events(&self) -> broadcast::Receiver<PeerEvent> {
+        self.local.events.subscribe()
+    }
+
+    /// What was sent and received since the start.
+    pub fn counters(&self) -> Counters {
+        self.local.traffic.snapshot()
+    }
+
+    /// Sends a request and waits for its reply until `deadline`. Dropped, it is forgotten; the peer
+    /// may serve it all the same.
     pub async fn call(
         &self,
         to: NodeId,
@@ -146,10 +159,16 @@ impl Transport {
         body: Vec<Bytes>,
         deadline: Instant,
     ) -> Result<Bytes, CallError> {
-        todo!()
+        let Some(peer) = self.peers.get(to) else {
+            return Err(CallError::NotSent { to, why: "its address is unknown".into() });
+        };
+        let ticket = peer.calls.of(lane).enqueue(Ask { kind, group, body }, deadline)?;
+        ticket.wait(deadline).await
     }
-    /// Closes every connection and joins every task.
+
+    /// Closes every connection, settles every call and joins every task.
     pub async fn shutdown(&self) {
-        todo!()
+        self.local.tasks.stop().await;
+        self.peers.close();
     }
 }

@@ -1,0 +1,158 @@
+//! The first exchange on a connection: who dials, whom it means, for which lane.
+//!
+//! ```text
+//! dialler   "OTTL" │ version u16 │ lane u8 │ len u16 │ Hello (storage::codec)
+//! acceptor  accepted u8 │ len u16 │ why not, UTF-8, empty if accepted
+//! ```
+//!
+//! The magic, the version and the whole answer never change, so that any two versions can tell each
+//! other why they do not talk. Numbers are little endian.
+
+use super::lane::Lane;
+use super::node_id::NodeId;
+use serde::{Deserialize, Serialize};
+use std::io;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use uuid::Uuid;
+
+const MAGIC: [u8; 4] = *b"OTTL";
+/// Version of the greeting's rest and of the frames.
+const PROTOCOL_VERSION: u16 = 1;
+/// The largest encoded [`Hello`]; today's has at most 51 bytes.
+const HELLO_BYTES_MAX: usize = 1024;
+/// The longest refusal; a longer text is cut.
+const REFUSAL_BYTES_MAX: usize = 4096;
+
+/// What the peer said of itself when it connected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// Who dials.
+    pub from: NodeId,
+    /// Whom it means to reach.
+    pub to: NodeId,
+    /// Its cluster, nil before it belongs to one.
+    pub cluster: Uuid,
+    /// The identity of its disk: made once per data directory.
+    pub disk: Uuid,
+}
+
+impl Hello {
+    /// Whether `node` of `cluster` is the one that is meant, before anyone asks the floor above.
+    ///
+    /// | dialler            | acceptor    |                                        |
+    /// |--------------------|-------------|----------------------------------------|
+    /// | means another node |             | refused                                |
+    /// | has the same id    |             | refused: two nodes with one id         |
+    /// | cluster A          | cluster B   | refused                                |
+    /// | cluster A or nil   | A or nil    | the floor above decides                |
+    pub(super) fn fits(&self, node: NodeId, cluster: Uuid) -> Result<(), String> {
+        let Self { from, to, .. } = self;
+        if *to != node {
+            return Err(format!("node {from} means to reach node {to}, but this is node {node}"));
+        }
+        if *from == node {
+            return Err(format!("the dialling node says it is node {from}, but that is this node"));
+        }
+        if !self.cluster.is_nil() && !cluster.is_nil() && self.cluster != cluster {
+            let other = self.cluster;
+            return Err(format!(
+                "node {from} belongs to cluster {other}, node {node} to cluster {cluster}"
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// What an acceptor made of the bytes it got first.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Greeting {
+    /// One of us.
+    Hello(Lane, Hello),
+    /// One of us, but we cannot talk; the text is for it.
+    Foreign(String),
+}
+
+/// The acceptor's answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The connection stands.
+    Accepted,
+    /// The peer does not want us, with its words.
+    Refused(String),
+}
+
+/// The dialler's side.
+pub(super) async fn greet(
+    socket: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    lane: Lane,
+    hello: &Hello,
+) -> io::Result<Verdict> {
+    let hello = storage::codec::encode(hello);
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend(PROTOCOL_VERSION.to_le_bytes());
+    bytes.push(lane.code());
+    bytes.extend(len_u16(&hello));
+    bytes.extend(hello);
+    socket.write_all(&bytes).await?;
+
+    let accepted = socket.read_u8().await?;
+    let why = read_sized(socket, REFUSAL_BYTES_MAX).await?;
+    match accepted {
+        1 => Ok(Verdict::Accepted),
+        _ => Ok(Verdict::Refused(String::from_utf8_lossy(&why).into_owned())),
+    }
+}
+
+/// The acceptor's side: reads the greeting; bytes that are not ours at all are an error.
+pub(super) async fn receive(socket: &mut (impl AsyncRead + Unpin)) -> io::Result<Greeting> {
+    let mut magic = [0; MAGIC.len()];
+    socket.read_exact(&mut magic).await?;
+    if magic != MAGIC {
+        return Err(invalid(format!("greeting begins with {magic:02x?}, not with {MAGIC:02x?}")));
+    }
+    let version = socket.read_u16_le().await?;
+    if version != PROTOCOL_VERSION {
+        let why = format!("it speaks protocol version {version}, this node {PROTOCOL_VERSION}");
+        return Ok(Greeting::Foreign(why));
+    }
+    let lane = socket.read_u8().await?;
+    let Some(lane) = Lane::from_code(lane) else {
+        return Ok(Greeting::Foreign(format!("it dials lane {lane}, which is unknown here")));
+    };
+    let hello = storage::codec::decode(&read_sized(socket, HELLO_BYTES_MAX).await?)?;
+    Ok(Greeting::Hello(lane, hello))
+}
+
+/// The acceptor's side: answers.
+pub(super) async fn answer(
+    socket: &mut (impl AsyncWrite + Unpin),
+    verdict: &Verdict,
+) -> io::Result<()> {
+    let (accepted, why) = match verdict {
+        Verdict::Accepted => (1, ""),
+        Verdict::Refused(why) => (0, why.as_str()),
+    };
+    let why = why.get(..why.floor_char_boundary(REFUSAL_BYTES_MAX)).unwrap_or_default();
+    let mut bytes = vec![accepted];
+    bytes.extend(len_u16(why.as_bytes()));
+    bytes.extend(why.as_bytes());
+    socket.write_all(&bytes).await
+}
+
+fn len_u16(bytes: &[u8]) -> [u8; 2] {
+    u16::try_from(bytes.len()).expect("greetings and refusals are small").to_le_bytes()
+}
+
+async fn read_sized(socket: &mut (impl AsyncRead + Unpin), max: usize) -> io::Result<Vec<u8>> {
+    let len = usize::from(socket.read_u16_le().await?);
+    if len > max {
+        return Err(invalid(format!("{len} bytes in a greeting, at most {max}")));
+    }
+    let mut bytes = vec![0; len];
+    socket.read_exact(&mut bytes).await?;
+    Ok(bytes)
+}
+
+fn invalid(why: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why)
+}
