@@ -16,16 +16,18 @@
 //! After a failed sync the written bytes are clean (a later sync says nothing of them) and yet not
 //! durable, as on Linux.
 
+mod chance;
+mod file_state;
+mod machine;
+mod names;
+
 use super::{Disk, DiskFile};
-use rustix::io::Errno;
-use std::collections::{BTreeMap, HashMap};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use file_state::{FileState, SECTOR_BYTES};
+use machine::{FileId, Machine, Power};
+use names::{NameChange, Node};
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
-
-/// What is written as a whole or torn.
-const SECTOR_BYTES: usize = 512;
 
 /// How often the disk was told to make something durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -47,7 +49,7 @@ pub struct FaultyDisk {
 impl FaultyDisk {
     /// An empty disk.
     pub fn new(seed: u64) -> Self {
-        Self::of(Machine { seed, ..Machine::default() })
+        Self::of(Machine::new(seed))
     }
 
     /// Cuts the power: what was not durable survives by chance. Returns the disk as it is after the
@@ -291,286 +293,6 @@ fn missing(kind: io::ErrorKind, path: &Path) -> io::Error {
     io::Error::new(kind, format!("{}: {kind}", path.display()))
 }
 
-type FileId = u64;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Power {
-    #[default]
-    On,
-    Off,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Node {
-    Dir,
-    File(FileId),
-}
-
-/// A change of names that a directory sync makes durable.
-enum NameChange {
-    Add(PathBuf, Node),
-    Rename(PathBuf, PathBuf),
-    Remove(PathBuf),
-}
-
-impl NameChange {
-    fn touches(&self, dir: &Path) -> bool {
-        match self {
-            Self::Add(path, _) | Self::Remove(path) => path.parent() == Some(dir),
-            Self::Rename(from, to) => from.parent() == Some(dir) || to.parent() == Some(dir),
-        }
-    }
-
-    fn apply(&self, names: &mut BTreeMap<PathBuf, Node>) {
-        match self {
-            Self::Add(path, node) => {
-                names.insert(path.clone(), *node);
-            }
-            Self::Remove(path) => {
-                names.remove(path);
-            }
-            Self::Rename(from, to) => {
-                let moved: Vec<PathBuf> =
-                    names.keys().filter(|path| path.starts_with(from)).cloned().collect();
-                for path in moved {
-                    let node = names.remove(&path).expect("it was just listed");
-                    let inside = path.strip_prefix(from).expect("it begins with what moves");
-                    // Joining an empty path would leave a trailing slash.
-                    let goal =
-                        if inside.as_os_str().is_empty() { to.clone() } else { to.join(inside) };
-                    names.insert(goal, node);
-                }
-            }
-        }
-    }
-}
-
-/// A change of a file that a sync makes durable.
-enum FileChange {
-    SetLen(usize),
-    Sector { number: usize, bytes: Vec<u8> },
-}
-
-impl FileChange {
-    fn apply(&self, image: &mut Vec<u8>) {
-        match self {
-            Self::SetLen(len) => image.resize(*len, 0),
-            Self::Sector { number, bytes } => write_clipped(image, number * SECTOR_BYTES, bytes),
-        }
-    }
-}
-
-fn write_clipped(image: &mut [u8], at: usize, bytes: &[u8]) {
-    for (to, from) in image.iter_mut().skip(at).zip(bytes) {
-        *to = *from;
-    }
-}
-
-#[derive(Default)]
-struct FileState {
-    volatile: Vec<u8>,
-    durable: Vec<u8>,
-    pending: Vec<FileChange>,
-}
-
-impl FileState {
-    fn write(&mut self, at: usize, bytes: &[u8]) {
-        if bytes.is_empty() {
-            return;
-        }
-        let end = at + bytes.len();
-        if end > self.volatile.len() {
-            self.set_len(end);
-        }
-        write_clipped(&mut self.volatile, at, bytes);
-        for number in at / SECTOR_BYTES..=(end - 1) / SECTOR_BYTES {
-            let start = number * SECTOR_BYTES;
-            let stop = self.volatile.len().min(start + SECTOR_BYTES);
-            let bytes = self.volatile.get(start..stop).unwrap_or_default().to_vec();
-            self.pending.push(FileChange::Sector { number, bytes });
-        }
-    }
-
-    fn set_len(&mut self, len: usize) {
-        self.volatile.resize(len, 0);
-        self.pending.push(FileChange::SetLen(len));
-    }
-
-    /// A failed sync forgets the sectors it should have written; lengths stay in the journal.
-    fn sync(&mut self, works: bool) {
-        if works {
-            for change in self.pending.drain(..) {
-                change.apply(&mut self.durable);
-            }
-        } else {
-            self.pending.retain(|change| matches!(change, FileChange::SetLen(_)));
-        }
-    }
-
-    fn after_power_cut(&self, chance: &mut Chance) -> Vec<u8> {
-        let mut image = self.durable.clone();
-        let lengths = self.pending.iter().filter(|c| matches!(c, FileChange::SetLen(_))).count();
-        let mut lengths_kept = chance.below(lengths + 1);
-        // Now and then nothing or everything reached the medium, the most common cases in life.
-        let (all, none) = (chance.below(6) == 0, chance.below(6) == 0);
-        for change in &self.pending {
-            match change {
-                FileChange::SetLen(_) if lengths_kept > 0 => {
-                    lengths_kept -= 1;
-                    change.apply(&mut image);
-                }
-                FileChange::SetLen(_) => {}
-                FileChange::Sector { number, bytes } => {
-                    let kept = match chance.below(4) {
-                        _ if all => bytes.len(),
-                        _ if none => 0,
-                        0 => 0,
-                        1 => chance.below(bytes.len() + 1),
-                        _ => bytes.len(),
-                    };
-                    let bytes = bytes.get(..kept).unwrap_or(bytes);
-                    write_clipped(&mut image, number * SECTOR_BYTES, bytes);
-                }
-            }
-        }
-        image
-    }
-}
-
-#[derive(Default)]
-struct Machine {
-    seed: u64,
-    power: Power,
-    mount: bool,
-    names: BTreeMap<PathBuf, Node>,
-    durable_names: BTreeMap<PathBuf, Node>,
-    pending: Vec<NameChange>,
-    files: HashMap<FileId, FileState>,
-    next_id: FileId,
-    failing_syncs: u32,
-    space: Option<u64>,
-    short_write: Option<usize>,
-    counts: SyncCounts,
-}
-
-impl Machine {
-    fn check_power(&self) -> io::Result<()> {
-        match self.power {
-            Power::On => Ok(()),
-            Power::Off => Err(io::Error::new(io::ErrorKind::BrokenPipe, "the power was cut")),
-        }
-    }
-
-    /// The root always is a directory.
-    fn check_dir(&self, dir: &Path) -> io::Result<()> {
-        match self.names.get(dir) {
-            Some(Node::Dir) => Ok(()),
-            Some(Node::File(_)) => Err(missing(io::ErrorKind::NotADirectory, dir)),
-            None if dir.parent().is_none() => Ok(()),
-            None => Err(missing(io::ErrorKind::NotFound, dir)),
-        }
-    }
-
-    fn check_parent(&self, path: &Path) -> io::Result<()> {
-        path.parent().map_or(Ok(()), |parent| self.check_dir(parent))
-    }
-
-    fn file_at(&self, path: &Path) -> io::Result<FileId> {
-        match self.names.get(path) {
-            Some(Node::File(id)) => Ok(*id),
-            Some(Node::Dir) => Err(missing(io::ErrorKind::IsADirectory, path)),
-            None => Err(missing(io::ErrorKind::NotFound, path)),
-        }
-    }
-
-    fn change(&mut self, change: NameChange) {
-        change.apply(&mut self.names);
-        self.pending.push(change);
-    }
-
-    fn keep_names(&mut self, count: usize) {
-        for change in self.pending.drain(..count) {
-            change.apply(&mut self.durable_names);
-        }
-    }
-
-    fn fail_this_sync(&mut self) -> io::Result<()> {
-        match self.failing_syncs.checked_sub(1) {
-            None => Ok(()),
-            Some(left) => {
-                self.failing_syncs = left;
-                Err(Errno::IO.into())
-            }
-        }
-    }
-
-    /// How many of a write's bytes go through, and what the writer is told.
-    fn admit(&mut self, len: usize) -> (usize, io::Result<()>) {
-        if let Some(short) = self.short_write.take() {
-            return (short.min(len), Err(Errno::IO.into()));
-        }
-        let Some(space) = self.space else { return (len, Ok(())) };
-        let wanted = length(len);
-        self.space = Some(space.saturating_sub(wanted));
-        if wanted <= space { (len, Ok(())) } else { (position(space), Err(Errno::NOSPC.into())) }
-    }
-
-    /// The choices for one file depend on the seed and its name alone, not on what other files do.
-    fn after_power_cut(&self) -> Self {
-        let mut names = self.durable_names.clone();
-        let mut chance = Chance::new(self.seed, &"names");
-        let kept = chance.below(self.pending.len() + 1);
-        for change in self.pending.iter().take(kept) {
-            change.apply(&mut names);
-        }
-        let mut files = HashMap::new();
-        for (path, node) in &names {
-            if let Node::File(id) = node {
-                let file = self.files.get(id).expect("a name leads to its file");
-                let image = file.after_power_cut(&mut Chance::new(self.seed, path));
-                files.insert(
-                    *id,
-                    FileState { volatile: image.clone(), durable: image, pending: Vec::new() },
-                );
-            }
-        }
-        Self {
-            seed: chance.next(),
-            mount: self.mount,
-            durable_names: names.clone(),
-            names,
-            files,
-            next_id: self.next_id,
-            ..Self::default()
-        }
-    }
-}
-
-/// Seeded chance: `SplitMix64` (Steele, Lea and Flood, 2014).
-struct Chance(u64);
-
-impl Chance {
-    fn new(seed: u64, of: &impl Hash) -> Self {
-        let mut hasher = DefaultHasher::new();
-        of.hash(&mut hasher);
-        Self(seed ^ hasher.finish())
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// A number in `0..bound`; `bound` is at least 1.
-    fn below(&mut self, bound: usize) -> usize {
-        let bound = length(bound);
-        position(self.next() % bound)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -617,7 +339,7 @@ mod tests {
             write(&*file, 0, &[7; 1024]).unwrap();
             let after = content(&disk.power_cut());
             let shape = after.chunks(SECTOR_BYTES).map(|sector| {
-                match sector.iter().filter(|byte| **byte == 7).count() {
+                match sector.split(|byte| *byte != 7).map(<[u8]>::len).sum() {
                     0 => 'l',
                     SECTOR_BYTES => 'k',
                     _ => 't',
