@@ -73,7 +73,7 @@ impl SyncPool {
         for file in files {
             let job = Job { file: Arc::clone(file), done: done.clone() };
             let jobs = self.jobs.as_ref().expect("the threads run until the pool is dropped");
-            jobs.send(job).map_err(|_| io::Error::other("the sync threads have ended"))?;
+            jobs.send(job).expect("a sync thread ends only when the pool is dropped");
         }
         drop(done);
         let mut outcomes: Vec<_> = outcomes.iter().collect();

@@ -331,7 +331,9 @@ impl Engine for SegmentEngine {
             (Barrier::Filesystem, _) => {
                 files.iter().try_for_each(|file| file.check_health())?;
                 self.disk.sync_filesystem(&self.dir).inspect_err(|_| {
-                    files.iter().for_each(|file| file.poison());
+                    for file in &files {
+                        file.poison();
+                    }
                 })
             }
         }

@@ -46,14 +46,13 @@ pub(super) fn scan(
     claim = claim.max(stopped_head.and_then(|head| head.durable));
     let later = search(file, seed, extent.end + ALIGN_BYTES)?;
     claim = claim.max(later.and_then(|later| later.claim));
-    let missing = extent.next;
     let claimed = claim.map_or(0, |claim| claim.next().get().saturating_sub(first.get()));
     let unclaimed_at = match in_memory(claimed).checked_sub(1) {
         None => Extent::empty(first).end,
         Some(last) => ends.get(last).copied().unwrap_or(extent.end),
     };
-    let seen = Seen { first, missing, stop, later: later.is_some(), claim };
-    Ok(Scan { headers, extent, unclaimed_at, seen })
+    let observed = Seen { first, missing: extent.next, stop, later: later.is_some(), claim };
+    Ok(Scan { headers, extent, unclaimed_at, seen: observed })
 }
 
 /// The frame at the end of the extent, or why there is none, with its head if that is valid.
