@@ -1,0 +1,378 @@
+//! What every engine promises: one test per property, run on each engine.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    missing_docs,
+    reason = "a test fails by panicking"
+)]
+
+use bytes::Bytes;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use storage::batch::stamped_head;
+use storage::disk::RealDisk;
+use storage::engine::segment::SegmentEngine;
+use storage::engine::{Engine, Frame, Known, SegmentId};
+use storage::{EntryKind, GroupId, Header, Index, Offset, Position, StoredEntry, Term};
+
+/// Opens an engine under a directory; called again to reopen it.
+type Make = fn(&Path) -> Box<dyn Engine>;
+
+const SEGMENT_BYTES: u64 = 256 << 10;
+
+fn segment_engine(dir: &Path) -> Box<dyn Engine> {
+    Box::new(SegmentEngine::open(Arc::new(RealDisk), dir, SEGMENT_BYTES).unwrap())
+}
+
+macro_rules! contract {
+    ($($property:ident),* $(,)?) => {
+        mod segment { $( #[test] fn $property() { super::$property(super::segment_engine); } )* }
+    };
+}
+
+contract! {
+    entries_read_back_as_written,
+    a_data_payload_is_stamped,
+    a_read_stops_at_its_limit_but_takes_at_least_one,
+    a_read_beyond_the_end_is_empty,
+    headers_come_with_the_payloads_of_non_data_entries_only,
+    a_cut_removes_what_follows_and_appends_go_on,
+    a_cut_to_nothing_empties_the_segment,
+    a_cut_is_there_after_reopening,
+    a_sealed_segment_takes_writes_again_after_a_cut,
+    an_entry_larger_than_a_segment_fits,
+    a_barrier_covers_any_number_of_segments,
+    recovery_returns_every_header,
+    recovery_refuses_when_durable_entries_are_gone,
+    a_sealed_segment_opens_without_a_scan_and_reads,
+    segments_and_groups_are_listed,
+    a_segment_that_exists_is_not_created,
+    a_removed_segment_is_gone,
+    a_removed_group_returns_its_space,
+    entries_out_of_order_are_refused,
+}
+
+fn index(value: u64) -> Index {
+    Index::new(value)
+}
+
+fn id(group: u64, first: u64) -> SegmentId {
+    SegmentId { group: GroupId::new(group), first: index(first) }
+}
+
+/// Recognizable bytes that differ per entry.
+fn payload(entry: u64, len: usize) -> Bytes {
+    (0..len).map(|at| (entry as usize * 31 + at) as u8).collect()
+}
+
+fn frame(entry: u64, kind: EntryKind, payload: Bytes) -> Frame {
+    let data = kind == EntryKind::Data;
+    let header = Header {
+        position: Position::new(Term::new(3), index(entry)),
+        kind,
+        base_offset: Offset::new(entry * 10),
+        record_count: if data { 10 } else { 0 },
+        max_timestamp: if data { 1_000 + entry as i64 } else { -1 },
+        payload_len: payload.len() as u32,
+    };
+    Frame { header, payload, durable: None }
+}
+
+/// A data frame; every fifth is a command.
+fn mixed(entry: u64, len: usize) -> Frame {
+    let kind = if entry % 5 == 0 { EntryKind::Command } else { EntryKind::Data };
+    frame(entry, kind, payload(entry, len))
+}
+
+fn frames(entries: std::ops::Range<u64>, len: usize) -> Vec<Frame> {
+    entries.map(|entry| mixed(entry, len)).collect()
+}
+
+/// What the engine is to give back for a frame.
+fn stored(frame: &Frame) -> StoredEntry {
+    let mut bytes = frame.payload.to_vec();
+    if frame.header.kind == EntryKind::Data {
+        let offset = frame.header.base_offset.get() as i64;
+        let epoch = frame.header.position.term.get() as i32;
+        bytes[..16].copy_from_slice(&stamped_head(&frame.payload, offset, epoch));
+    }
+    StoredEntry { header: frame.header, payload: bytes.into() }
+}
+
+fn all_stored(frames: &[Frame]) -> Vec<StoredEntry> {
+    frames.iter().map(stored).collect()
+}
+
+fn known(base_offset: u64, durable: Option<u64>) -> Known {
+    Known { base_offset: Offset::new(base_offset), durable: durable.map(index) }
+}
+
+fn read_all(engine: &dyn Engine, segment: SegmentId) -> Vec<StoredEntry> {
+    engine.read(segment, segment.first, usize::MAX).unwrap()
+}
+
+struct Opened {
+    dir: tempfile::TempDir,
+    engine: Box<dyn Engine>,
+    make: Make,
+}
+
+impl Opened {
+    fn new(make: Make) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        Self { engine: make(dir.path()), dir, make }
+    }
+
+    /// With one segment that holds these frames.
+    fn with(make: Make, segment: SegmentId, frames: &[Frame]) -> Self {
+        let opened = Self::new(make);
+        opened.engine.create(segment, frames[0].header.base_offset).unwrap();
+        opened.engine.write(segment, frames).unwrap();
+        opened.engine.barrier(&[segment]).unwrap();
+        opened
+    }
+
+    fn reopen(self) -> Self {
+        drop(self.engine);
+        Self { engine: (self.make)(self.dir.path()), ..self }
+    }
+}
+
+fn entries_read_back_as_written(make: Make) {
+    for len in [61, 100, 1000, 5000] {
+        let frames = frames(7..57, len);
+        let Opened { engine, dir: _dir, .. } = Opened::with(make, id(1, 7), &frames);
+        assert_eq!(read_all(&*engine, id(1, 7)), all_stored(&frames));
+        for from in [7, 8, 30, 56] {
+            let read = engine.read(id(1, 7), index(from), usize::MAX).unwrap();
+            assert_eq!(read, all_stored(&frames[from as usize - 7..]));
+        }
+    }
+}
+
+fn a_data_payload_is_stamped(make: Make) {
+    let frames = [frame(9, EntryKind::Data, payload(9, 80))];
+    let Opened { engine, dir: _dir, .. } = Opened::with(make, id(1, 9), &frames);
+    let read = read_all(&*engine, id(1, 9)).remove(0).payload;
+    assert_eq!(read[..8], 90_i64.to_be_bytes(), "the base offset");
+    assert_eq!(read[12..16], 3_i32.to_be_bytes(), "the leader epoch");
+    assert_eq!((&read[8..12], &read[16..]), (&frames[0].payload[8..12], &frames[0].payload[16..]));
+}
+
+fn a_read_stops_at_its_limit_but_takes_at_least_one(make: Make) {
+    let frames = frames(0..60, 1000);
+    let Opened { engine, dir: _dir, .. } = Opened::with(make, id(1, 0), &frames);
+    for (bytes_max, count) in [(0, 1), (1, 1), (999, 1), (1999, 1), (2000, 2), (50_500, 50)] {
+        let read = engine.read(id(1, 0), index(3), bytes_max).unwrap();
+        assert_eq!(read, all_stored(&frames[3..3 + count]), "at most {bytes_max} bytes");
+    }
+}
+
+fn a_read_beyond_the_end_is_empty(make: Make) {
+    let Opened { engine, dir: _dir, .. } = Opened::with(make, id(1, 0), &frames(0..3, 100));
+    assert_eq!(engine.read(id(1, 0), index(3), usize::MAX).unwrap(), []);
+    assert_eq!(engine.headers(id(1, 0), index(3), usize::MAX).unwrap(), []);
+}
+
+fn headers_come_with_the_payloads_of_non_data_entries_only(make: Make) {
+    for len in [100, 20_000] {
+        let frames = frames(2..23, len);
+        let Opened { engine, dir: _dir, .. } = Opened::with(make, id(1, 2), &frames);
+        let mut expected = all_stored(&frames);
+        for entry in &mut expected {
+            if entry.header.kind == EntryKind::Data {
+                entry.payload = Bytes::new();
+            }
+        }
+        assert_eq!(engine.headers(id(1, 2), index(2), usize::MAX).unwrap(), expected);
+        assert_eq!(engine.headers(id(1, 2), index(9), 5).unwrap(), expected[7..12]);
+    }
+}
+
+fn a_cut_removes_what_follows_and_appends_go_on(make: Make) {
+    let mut frames = frames(0..90, 1000);
+    let Opened { engine, dir: _dir, .. } = Opened::with(make, id(1, 0), &frames);
+    engine.cut(id(1, 0), Some(index(70))).unwrap();
+    frames.truncate(71);
+    assert_eq!(read_all(&*engine, id(1, 0)), all_stored(&frames));
+    let more: Vec<Frame> = (71..80).map(|n| frame(n, EntryKind::Command, payload(n, 7))).collect();
+    engine.write(id(1, 0), &more).unwrap();
+    frames.extend(more);
+    assert_eq!(read_all(&*engine, id(1, 0)), all_stored(&frames));
+    engine.cut(id(1, 0), Some(index(79))).unwrap();
+    assert_eq!(read_all(&*engine, id(1, 0)), all_stored(&frames), "nothing was to be cut");
+}
+
+fn a_cut_to_nothing_empties_the_segment(make: Make) {
+    let Opened { engine, dir: _dir, .. } = Opened::with(make, id(1, 5), &frames(5..9, 500));
+    engine.cut(id(1, 5), None).unwrap();
+    assert_eq!(read_all(&*engine, id(1, 5)), []);
+    assert_eq!(engine.segments(GroupId::new(1)).unwrap(), [id(1, 5)]);
+    let again = frames(5..7, 70);
+    engine.write(id(1, 5), &again).unwrap();
+    assert_eq!(read_all(&*engine, id(1, 5)), all_stored(&again));
+}
+
+fn a_cut_is_there_after_reopening(make: Make) {
+    let frames = frames(0..20, 100);
+    let opened = Opened::with(make, id(1, 0), &frames);
+    opened.engine.cut(id(1, 0), Some(index(4))).unwrap();
+    let Opened { engine, dir: _dir, .. } = opened.reopen();
+    let headers = engine.recover(id(1, 0), known(0, Some(4))).unwrap();
+    assert_eq!(headers.len(), 5);
+    assert_eq!(read_all(&*engine, id(1, 0)), all_stored(&frames[..5]));
+}
+
+fn a_sealed_segment_takes_writes_again_after_a_cut(make: Make) {
+    let mut all = frames(0..20, 100);
+    let Opened { engine, dir: _dir, .. } = Opened::with(make, id(1, 0), &all);
+    engine.create(id(1, 20), Offset::new(200)).unwrap();
+    engine.remove(id(1, 20)).unwrap();
+    engine.cut(id(1, 0), Some(index(9))).unwrap();
+    all.truncate(10);
+    let more = frames(10..13, 300);
+    engine.write(id(1, 0), &more).unwrap();
+    engine.barrier(&[id(1, 0)]).unwrap();
+    all.extend(more);
+    assert_eq!(read_all(&*engine, id(1, 0)), all_stored(&all));
+}
+
+fn an_entry_larger_than_a_segment_fits(make: Make) {
+    let large = SEGMENT_BYTES as usize * 3;
+    let frames = [mixed(1, 100), mixed(2, large), mixed(3, 100)];
+    let opened = Opened::with(make, id(1, 1), &frames);
+    assert_eq!(read_all(&*opened.engine, id(1, 1)), all_stored(&frames));
+    let one = opened.engine.read(id(1, 1), index(2), 1).unwrap();
+    assert_eq!(one, all_stored(&frames[1..2]));
+    let Opened { engine, dir: _dir, .. } = opened.reopen();
+    engine.recover(id(1, 1), known(10, Some(3))).unwrap();
+    assert_eq!(read_all(&*engine, id(1, 1)), all_stored(&frames));
+}
+
+fn a_barrier_covers_any_number_of_segments(make: Make) {
+    let mut opened = Opened::new(make);
+    let groups: Vec<SegmentId> = (0..12).map(|group| id(group, 0)).collect();
+    let frames = frames(0..4, 300);
+    for segment in &groups {
+        opened.engine.create(*segment, Offset::ZERO).unwrap();
+        opened.engine.write(*segment, &frames).unwrap();
+    }
+    for count in [0, 1, 4, 5, 12] {
+        opened.engine.barrier(&groups[..count]).unwrap();
+    }
+    opened = opened.reopen();
+    for segment in &groups {
+        let headers = opened.engine.recover(*segment, known(0, Some(3))).unwrap();
+        assert_eq!(headers.len(), 4);
+    }
+}
+
+fn recovery_returns_every_header(make: Make) {
+    let frames = frames(3..40, 777);
+    let Opened { engine, dir: _dir, .. } = Opened::with(make, id(1, 3), &frames).reopen();
+    let headers = engine.recover(id(1, 3), known(30, None)).unwrap();
+    assert_eq!(headers, frames.iter().map(|frame| frame.header).collect::<Vec<_>>());
+    assert_eq!(read_all(&*engine, id(1, 3)), all_stored(&frames));
+    let more = [mixed(40, 99)];
+    engine.write(id(1, 3), &more).unwrap();
+    assert_eq!(engine.read(id(1, 3), index(40), 1).unwrap(), all_stored(&more));
+}
+
+fn recovery_refuses_when_durable_entries_are_gone(make: Make) {
+    let Opened { engine, dir: _dir, .. } = Opened::with(make, id(1, 3), &frames(3..6, 70)).reopen();
+    let error = engine.recover(id(1, 3), known(30, Some(6))).unwrap_err().to_string();
+    assert!(error.contains('6'), "{error}");
+}
+
+fn a_sealed_segment_opens_without_a_scan_and_reads(make: Make) {
+    let (old, new) = (frames(0..50, 2000), frames(50..52, 100));
+    let opened = Opened::with(make, id(1, 0), &old);
+    opened.engine.create(id(1, 50), Offset::new(500)).unwrap();
+    opened.engine.write(id(1, 50), &new).unwrap();
+    assert_eq!(read_all(&*opened.engine, id(1, 0)), all_stored(&old));
+    opened.engine.barrier(&[id(1, 0), id(1, 50)]).unwrap();
+    let Opened { engine, dir: _dir, .. } = opened.reopen();
+    engine.open_sealed(id(1, 0), Offset::ZERO).unwrap();
+    engine.recover(id(1, 50), known(500, Some(51))).unwrap();
+    assert_eq!(read_all(&*engine, id(1, 0)), all_stored(&old));
+    assert_eq!(engine.read(id(1, 0), index(33), 1).unwrap(), all_stored(&old[33..34]));
+    assert_eq!(read_all(&*engine, id(1, 50)), all_stored(&new));
+}
+
+fn segments_and_groups_are_listed(make: Make) {
+    let mut opened = Opened::new(make);
+    assert_eq!(opened.engine.groups().unwrap(), []);
+    assert_eq!(opened.engine.segments(GroupId::new(2)).unwrap(), []);
+    for segment in [id(2, 0), id(10, 100), id(2, 9), id(2, 11)] {
+        opened.engine.create(segment, Offset::ZERO).unwrap();
+    }
+    for _ in 0..2 {
+        assert_eq!(opened.engine.groups().unwrap(), [GroupId::new(2), GroupId::new(10)]);
+        let segments = opened.engine.segments(GroupId::new(2)).unwrap();
+        assert_eq!(segments, [id(2, 0), id(2, 9), id(2, 11)]);
+        opened = opened.reopen();
+    }
+}
+
+fn a_segment_that_exists_is_not_created(make: Make) {
+    let frames = frames(0..2, 100);
+    let Opened { engine, dir: _dir, .. } = Opened::with(make, id(1, 0), &frames);
+    let error = engine.create(id(1, 0), Offset::ZERO).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+    assert_eq!(read_all(&*engine, id(1, 0)), all_stored(&frames));
+}
+
+fn a_removed_segment_is_gone(make: Make) {
+    let frames = frames(0..2, 100);
+    let Opened { engine, dir: _dir, .. } = Opened::with(make, id(1, 0), &frames);
+    engine.create(id(1, 2), Offset::new(20)).unwrap();
+    engine.remove(id(1, 0)).unwrap();
+    assert_eq!(engine.segments(GroupId::new(1)).unwrap(), [id(1, 2)]);
+    assert!(engine.read(id(1, 0), index(0), 1).is_err());
+    // The name is free again, and nothing of the former entries shows.
+    engine.create(id(1, 0), Offset::ZERO).unwrap();
+    assert_eq!(read_all(&*engine, id(1, 0)), []);
+}
+
+fn a_removed_group_returns_its_space(make: Make) {
+    let Opened { engine, dir, .. } = Opened::with(make, id(1, 0), &frames(0..60, 4000));
+    let kept = frames(0..2, 100);
+    engine.create(id(2, 0), Offset::ZERO).unwrap();
+    engine.write(id(2, 0), &kept).unwrap();
+    engine.barrier(&[id(2, 0)]).unwrap();
+    let (before, group) = (disk_usage(dir.path()), engine.disk_bytes(GroupId::new(1)).unwrap());
+    assert!(group >= 240_000 && before >= group, "{before} {group}");
+    engine.remove_group(GroupId::new(1)).unwrap();
+    assert_eq!(engine.groups().unwrap(), [GroupId::new(2)]);
+    assert_eq!(engine.disk_bytes(GroupId::new(1)).unwrap(), 0);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while disk_usage(dir.path()) + 200_000 > before {
+        assert!(Instant::now() < deadline, "the space did not return");
+        std::thread::yield_now();
+    }
+    assert_eq!(read_all(&*engine, id(2, 0)), all_stored(&kept));
+}
+
+fn disk_usage(dir: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let Ok(entries) = std::fs::read_dir(dir) else { return 0 };
+    let size = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(meta) if meta.is_dir() => disk_usage(&entry.path()),
+        Ok(meta) => meta.blocks() * 512,
+        // Removed meanwhile.
+        Err(_) => 0,
+    };
+    entries.flatten().map(size).sum()
+}
+
+fn entries_out_of_order_are_refused(make: Make) {
+    let Opened { engine, dir: _dir, .. } = Opened::with(make, id(1, 0), &frames(0..2, 100));
+    for wrong in [mixed(1, 100), mixed(3, 100)] {
+        let error = engine.write(id(1, 0), &[wrong]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+    }
+    assert_eq!(read_all(&*engine, id(1, 0)).len(), 2);
+}
