@@ -1,4 +1,4 @@
-//! Batches that someone else wrote, byte by byte: one by hand, and five by kafka-python 3.0.12.
+//! Batches that someone else wrote, byte by byte: one by hand, the others by kafka-python 3.0.12.
 //!
 //! Those under `golden/` were made with `pip install kafka-python python-snappy lz4 zstandard` and
 //!
@@ -20,6 +20,21 @@
 //!             value = value[:16]
 //!         assert builder.append(offset, timestamp, key, value, headers) is not None
 //!     open(f"kafka-python-{name}.batch", "wb").write(builder.build())
+//! ```
+//!
+//! and, since some clients write lz4 with blocks that refer to each other,
+//!
+//! ```python
+//! import lz4.frame, crc32c, struct
+//! builder = DefaultRecordBatchBuilder(2, 0, False, -1, -1, -1, 1 << 20)
+//! builder.append(0, 1, None, b"0123456789abcdef" * 20000, [])
+//! plain = bytes(builder.build())
+//! frame = lz4.frame.compress(plain[61:], block_linked=True, content_checksum=True,
+//!                            block_size=lz4.frame.BLOCKSIZE_MAX64KB, block_checksum=True,
+//!                            store_size=True)
+//! body = b"\0\3" + plain[23:61] + frame
+//! open("python-lz4-linked.batch", "wb").write(
+//!     struct.pack(">qiibI", 0, len(body) + 9, -1, 2, crc32c.crc32c(body)) + body)
 //! ```
 #![allow(
     clippy::unwrap_used,
@@ -155,4 +170,16 @@ fn batches_of_kafka_python_are_read() {
         let producer = (batch.producer_id(), batch.producer_epoch(), batch.base_sequence());
         assert_eq!(producer, (4711, 3, 42));
     }
+}
+
+#[test]
+fn linked_lz4_blocks_with_every_optional_field_are_read() {
+    let file = Bytes::from_static(include_bytes!("golden/python-lz4-linked.batch"));
+    let batch = RecordBatch::check(file).unwrap();
+    let expected = Record {
+        timestamp: 1,
+        value: Some(b"0123456789abcdef".repeat(20_000).into()),
+        ..Record::default()
+    };
+    assert_eq!(batch.records(INFLATED_BYTES_MAX).unwrap(), [expected]);
 }

@@ -6,7 +6,7 @@
 //! | gzip | its window, 32 KiB, and a header of three fields of at most 64 KiB |
 //! | snappy | nothing |
 //! | lz4 | two blocks and the distance, at most 12.1 MiB for a frame of the largest blocks (4 MiB) |
-//! | zstd | its context, about 160 KiB: a frame is decoded in one step, so that the buffer is the window, however large a window (up to 2 GiB) its header asks for |
+//! | zstd | its context, about 100 KiB: a frame is decoded in one step, so that the buffer is the window, however large a window (up to 2 GiB) its header asks for |
 
 use super::{BatchError, Compression, xerial};
 use bytes::Bytes;
@@ -14,9 +14,9 @@ use std::io::Read;
 use zstd::zstd_safe;
 
 /// How many times its own size a block is first thought to inflate to, where it does not say.
-const FIRST_GUESS: usize = 8;
+const FIRST_GUESS: usize = 4;
 /// By how much the buffer grows when a guess was too small.
-const GROWTH: usize = 4;
+const GROWTH: usize = 2;
 /// The frame format's magic number. The legacy format, which Kafka never had, is left out: its blocks
 /// are 8 MiB.
 const LZ4_FRAME: [u8; 4] = 0x184D_2204_u32.to_le_bytes();
