@@ -4,7 +4,7 @@
 //! when they fail, calls fail at once until a later dial succeeds. A greeting from the peer or a new
 //! address makes the next dial immediate again.
 
-use super::backoff::Backoff;
+use super::backoff::{Backoff, GOOD_AFTER};
 use super::calls::Calls;
 use super::frame::Class;
 use super::greeting::{self, Verdict};
@@ -51,12 +51,14 @@ impl From<io::Error> for DialError {
 pub(super) async fn run(local: Arc<Local>, peer: Arc<Peer>, lane: Lane) {
     let calls = peer.calls.of(lane);
     let mut target = peer.target();
-    let mut backoff = Backoff::default();
+    let mut backoff = Backoff::new(local.limits.redial_wait_min, local.limits.redial_wait_max);
     let mut was_connected = false;
     let mut why = String::new();
     loop {
         let wait = backoff.next(rand::random());
-        if !wait.is_zero() {
+        if wait.is_zero() {
+            calls.open();
+        } else {
             calls.away(&why);
             tokio::select! {
                 () = sleep(wait) => {}
@@ -65,8 +67,6 @@ pub(super) async fn run(local: Arc<Local>, peer: Arc<Peer>, lane: Lane) {
                     continue;
                 }
             }
-        } else {
-            calls.open();
         }
         let address = target.borrow_and_update().address.clone();
         match dial(&local, &peer, lane, &address).await {
@@ -79,7 +79,7 @@ pub(super) async fn run(local: Arc<Local>, peer: Arc<Peer>, lane: Lane) {
                 calls.lost(&end.to_string());
                 peer.disconnected(lane, &end);
                 why = format!("connection lost: {end}");
-                if since.elapsed() >= Backoff::GOOD_AFTER {
+                if since.elapsed() >= GOOD_AFTER {
                     backoff.reset();
                 }
             }

@@ -236,3 +236,161 @@ impl Messages {
         Ok(Message { class, kind, group, correlation, body: self.rest.split_to(claimed) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn request(correlation: u64, body: Vec<Bytes>) -> Message<Vec<Bytes>> {
+        Message { class: Class::Request, kind: 9, group: GroupId::new(3), correlation, body }
+    }
+
+    fn joined(pieces: &[Bytes]) -> Vec<u8> {
+        pieces.concat()
+    }
+
+    fn packed(messages: &[Message<Vec<Bytes>>]) -> Vec<u8> {
+        let mut packer = Packer::default();
+        for message in messages {
+            packer.push(message);
+        }
+        joined(&packer.finish())
+    }
+
+    /// Feeds a decoder through reads of `step` bytes; also asserts what memory it takes.
+    fn decode(bytes: &[u8], step: usize) -> Result<Vec<Message<Bytes>>, FrameError> {
+        let mut decoder = Decoder::default();
+        let mut messages = Vec::new();
+        let mut arrived = 0;
+        for chunk in bytes.chunks(step) {
+            decoder.room().extend_from_slice(chunk);
+            arrived += chunk.len();
+            let bound = 2 * (arrived + CLAIM_BYTES_MAX + READ_BYTES_MIN);
+            assert!(decoder.buffer.capacity() <= bound, "{} taken", decoder.buffer.capacity());
+            while let Some(frame) = decoder.next_frame()? {
+                for message in frame {
+                    messages.push(message?);
+                }
+            }
+        }
+        Ok(messages)
+    }
+
+    #[test]
+    fn the_bytes_of_a_frame_are_these() {
+        let bytes = packed(&[request(5, vec![Bytes::from_static(b"hi")])]);
+        let messages =
+            [1, 9, 3, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, b'h', b'i'];
+        let mut expected = vec![24, 0, 0, 0];
+        expected.extend(crc32c::crc32c(&messages).to_le_bytes());
+        expected.extend(messages);
+        assert_eq!(bytes, expected);
+    }
+
+    #[test]
+    fn a_pulse_is_an_empty_frame() {
+        assert_eq!(packed(&[]), [0; FRAME_HEADER_BYTES]);
+        assert_eq!(decode(&packed(&[]), 3), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn large_pieces_are_not_copied() {
+        let large = Bytes::from(vec![1; COPY_BYTES_MAX + 1]);
+        let mut packer = Packer::default();
+        packer.push(&request(0, vec![Bytes::from_static(b"small"), large.clone()]));
+        let pieces = packer.finish();
+        assert!(pieces.iter().any(|piece| piece.as_ptr() == large.as_ptr()));
+    }
+
+    #[test]
+    fn a_frame_is_full_at_its_bound_but_takes_one_message_of_any_size() {
+        let mut packer = Packer::default();
+        assert!(packer.takes(MESSAGE_BYTES_MAX));
+        packer.push(&request(0, vec![Bytes::from(vec![0; PACK_BYTES_MAX / 2])]));
+        let rest = PACK_BYTES_MAX / 2 - 2 * MESSAGE_HEADER_BYTES;
+        assert!(packer.takes(rest));
+        assert!(!packer.takes(rest + 1));
+    }
+
+    #[test]
+    fn a_claim_over_the_limit_is_refused_before_memory_is_taken() {
+        let mut decoder = Decoder::default();
+        decoder.room().extend_from_slice(&[0xff; FRAME_HEADER_BYTES]);
+        assert_eq!(decoder.next_frame().unwrap_err(), FrameError::TooLarge(0xffff_ffff));
+        assert!(decoder.buffer.capacity() <= 2 * READ_BYTES_MIN);
+    }
+
+    #[test]
+    fn a_body_that_reaches_beyond_its_frame_is_refused() {
+        let mut messages = packed(&[request(1, vec![Bytes::from_static(b"four")])]);
+        messages.drain(..FRAME_HEADER_BYTES);
+        messages.pop();
+        let mut bytes = u32::try_from(messages.len()).unwrap().to_le_bytes().to_vec();
+        bytes.extend(crc32c::crc32c(&messages).to_le_bytes());
+        bytes.extend(messages);
+        assert_eq!(decode(&bytes, 64), Err(FrameError::Body { claimed: 4, held: 3 }));
+    }
+
+    fn body() -> impl Strategy<Value = Vec<Bytes>> {
+        let piece = proptest::collection::vec(any::<u8>(), 0..2 * COPY_BYTES_MAX);
+        proptest::collection::vec(piece.prop_map(Bytes::from), 0..4)
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_messages_or_an_error(
+            bytes in proptest::collection::vec(any::<u8>(), 0..4096),
+            step in 1_usize..600,
+        ) {
+            // What is decoded was there: no message is invented.
+            if let Ok(messages) = decode(&bytes, step) {
+                prop_assert!(messages.len() * MESSAGE_HEADER_BYTES <= bytes.len());
+            }
+        }
+
+        #[test]
+        fn any_messages_under_a_sound_checksum_are_messages_or_an_error(
+            messages in proptest::collection::vec(any::<u8>(), 0..2048),
+            claim in 0_u32..4096,
+            sound in any::<bool>(),
+        ) {
+            let len = u32::try_from(messages.len()).unwrap();
+            let mut bytes = if sound { len } else { claim }.to_le_bytes().to_vec();
+            bytes.extend(crc32c::crc32c(&messages).to_le_bytes());
+            bytes.extend(&messages);
+            if let Ok(found) = decode(&bytes, 512) {
+                prop_assert!(found.len() * MESSAGE_HEADER_BYTES <= messages.len());
+            }
+        }
+
+        #[test]
+        fn what_was_packed_is_unpacked_however_it_arrives(
+            frames in proptest::collection::vec(proptest::collection::vec(body(), 0..5), 0..4),
+            step in 1_usize..3000,
+        ) {
+            let mut bytes = Vec::new();
+            let mut expected = Vec::new();
+            for frame in frames {
+                let messages: Vec<_> =
+                    frame.into_iter().zip(0..).map(|(body, id)| request(id, body)).collect();
+                bytes.extend(packed(&messages));
+                expected.extend(messages.into_iter().map(|Message { class, kind, group, correlation, body }| {
+                    Message { class, kind, group, correlation, body: Bytes::from(joined(&body)) }
+                }));
+            }
+            prop_assert_eq!(decode(&bytes, step), Ok(expected));
+        }
+
+        #[test]
+        fn a_flipped_bit_is_noticed(body in body(), at in any::<prop::sample::Index>(), bit in 0_u8..8) {
+            let message = request(1, body);
+            let mut bytes = packed(std::slice::from_ref(&message));
+            let at = at.index(bytes.len());
+            bytes[at] ^= 1_u8 << bit;
+            // A longer claim waits for bytes that never come; everything else is an error.
+            let decoded = decode(&bytes, 4096);
+            prop_assert!(decoded.is_err() || decoded == Ok(Vec::new()), "{decoded:?}");
+        }
+    }
+}

@@ -156,3 +156,89 @@ async fn read_sized(socket: &mut (impl AsyncRead + Unpin), max: usize) -> io::Re
 fn invalid(why: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: Uuid = Uuid::from_u128(0xa);
+    const B: Uuid = Uuid::from_u128(0xb);
+    const NIL: Uuid = Uuid::nil();
+
+    fn hello(from: u64, to: u64, cluster: Uuid) -> Hello {
+        Hello { from: NodeId(from), to: NodeId(to), cluster, disk: Uuid::from_u128(1) }
+    }
+
+    #[test]
+    fn each_greeting_is_judged() {
+        // Dialler's from, to and cluster; our cluster at node 2; what the refusal says.
+        let rows = [
+            (hello(1, 2, A), A, None),
+            (hello(1, 2, NIL), A, None),
+            (hello(1, 2, A), NIL, None),
+            (hello(1, 2, NIL), NIL, None),
+            (hello(1, 3, A), A, Some("means to reach node 3, but this is node 2")),
+            (hello(2, 2, A), A, Some("says it is node 2, but that is this node")),
+            (
+                hello(1, 2, A),
+                B,
+                Some(
+                    "node 1 belongs to cluster 00000000-0000-0000-0000-00000000000a, node 2 to cluster 00000000-0000-0000-0000-00000000000b",
+                ),
+            ),
+        ];
+        for (hello, ours, refusal) in rows {
+            match (hello.fits(NodeId(2), ours), refusal) {
+                (Ok(()), None) => {}
+                (Err(why), Some(part)) => assert!(why.contains(part), "{why}"),
+                (judged, expected) => panic!("{hello:?}: {judged:?}, expected {expected:?}"),
+            }
+        }
+    }
+
+    async fn received(bytes: &[u8]) -> io::Result<Greeting> {
+        receive(&mut &*bytes).await
+    }
+
+    #[tokio::test]
+    async fn a_greeting_and_its_verdict_arrive() {
+        for verdict in [Verdict::Accepted, Verdict::Refused("not you".into())] {
+            let (mut dialler, mut acceptor) = tokio::io::duplex(64);
+            let sent = hello(1, 2, A);
+            let (told, received) = tokio::join!(greet(&mut dialler, Lane::Data, &sent), async {
+                let greeting = receive(&mut acceptor).await.unwrap();
+                answer(&mut acceptor, &verdict).await.unwrap();
+                greeting
+            });
+            assert_eq!(received, Greeting::Hello(Lane::Data, sent.clone()));
+            assert_eq!(told.unwrap(), verdict);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_long_refusal_is_cut_at_a_character() {
+        let (mut dialler, mut acceptor) = tokio::io::duplex(16 << 10);
+        answer(&mut acceptor, &Verdict::Refused("é".repeat(REFUSAL_BYTES_MAX))).await.unwrap();
+        let told = greet(&mut dialler, Lane::Call, &hello(1, 2, A)).await.unwrap();
+        assert_eq!(told, Verdict::Refused("é".repeat(REFUSAL_BYTES_MAX / 2)));
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_talked_to_is_told_why() {
+        let version = received(b"OTTL\x02\x00").await.unwrap();
+        let why = "it speaks protocol version 2, this node 1";
+        assert_eq!(version, Greeting::Foreign(why.into()));
+        let lane = received(b"OTTL\x01\x00\x09").await.unwrap();
+        assert_eq!(lane, Greeting::Foreign("it dials lane 9, which is unknown here".into()));
+    }
+
+    #[tokio::test]
+    async fn a_stranger_is_an_error() {
+        let error = received(b"GET / HTTP/1.1\r\n").await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        let error = received(b"OTTL\x01\x00\x01\xff\xff").await.unwrap_err();
+        assert_eq!(error.to_string(), "65535 bytes in a greeting, at most 1024");
+        let error = received(b"OTT").await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    }
+}

@@ -5,7 +5,7 @@
 pub enum Lane {
     /// Votes, heartbeats, leadership transfer: small and urgent.
     Control,
-    /// AppendEntries with payload, markers.
+    /// `AppendEntries` with payload, markers.
     Data,
     /// Calls of the floors above: forwarded produce and fetch, status.
     Call,

@@ -9,6 +9,10 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(2);
 /// After this silence, with a request outstanding, the peer counts as hung. The peer's pulse comes
 /// four times as often, so a slow handler is not taken for a hung process.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+/// The shortest wait after a failed dial.
+pub const REDIAL_WAIT_MIN: Duration = Duration::from_millis(50);
+/// The longest: a peer that returns without dialling us is found within a second.
+pub const REDIAL_WAIT_MAX: Duration = Duration::from_secs(1);
 /// Requests that wait for the socket, per connection: some hundred groups' votes and heartbeats.
 pub const CONTROL_QUEUE_BYTES_MAX: usize = 1 << 20;
 /// Requests that wait for the socket, per connection: a fraction of a second of a disk's bandwidth.
@@ -33,6 +37,10 @@ pub struct Limits {
     pub handshake_timeout: Duration,
     /// How long a peer that owes an answer may be silent, and a write may make no progress.
     pub idle_timeout: Duration,
+    /// The shortest wait after a failed dial.
+    pub redial_wait_min: Duration,
+    /// The longest; the wait doubles up to here.
+    pub redial_wait_max: Duration,
     /// Requests that wait for the socket, per connection.
     pub queue_bytes_max: PerLane<usize>,
     /// Requests of one connection that are being served at once.
@@ -48,6 +56,8 @@ impl Default for Limits {
         Self {
             handshake_timeout: HANDSHAKE_TIMEOUT,
             idle_timeout: IDLE_TIMEOUT,
+            redial_wait_min: REDIAL_WAIT_MIN,
+            redial_wait_max: REDIAL_WAIT_MAX,
             queue_bytes_max: PerLane {
                 control: CONTROL_QUEUE_BYTES_MAX,
                 data: DATA_QUEUE_BYTES_MAX,

@@ -21,7 +21,7 @@
 //! | `local`     | what all tasks share: identity, `limits`, `counters`, `tasks`       |
 //!
 //! Invariants: every queue is bounded (`limits`); `CallError::NotSent` means that no byte of the
-//! request was handed to a socket; nothing waits without a deadline.
+//! request was handed to a socket; nothing of ours waits for a peer without a deadline.
 
 mod backoff;
 mod call_error;
@@ -96,6 +96,7 @@ impl Transport {
     }
 
     /// Listens and serves within these limits.
+    #[expect(clippy::needless_pass_by_value, reason = "a start consumes its options")]
     pub fn start_within(
         limits: Limits,
         options: TransportOptions,
@@ -150,6 +151,7 @@ impl Transport {
 
     /// Sends a request and waits for its reply until `deadline`. Dropped, it is forgotten; the peer
     /// may serve it all the same.
+    #[expect(clippy::too_many_arguments, reason = "each is one part of the request")]
     pub async fn call(
         &self,
         to: NodeId,

@@ -5,7 +5,7 @@ use super::dialler;
 use super::lane::{Lane, PerLane};
 use super::local::Local;
 use super::node_id::NodeId;
-use super::presence::Presence;
+use super::presence::{Arrival, Presence};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
@@ -102,15 +102,15 @@ impl Peer {
     }
 
     pub(super) fn connected(&self, local: &Local, lane: Lane) {
-        let arrival = self.presence().connected(lane);
-        if arrival.first_lane {
-            tracing::info!(peer = %self.node, "connected to node {}", self.node);
-        } else {
-            tracing::debug!(peer = %self.node, ?lane, "lane connected");
-        }
-        if arrival.returned {
-            // No one may be listening.
-            drop(local.events.send(PeerEvent::Up(self.node)));
+        let node = self.node;
+        match self.presence().connected(lane) {
+            Arrival::Peer => {
+                tracing::info!(peer = %node, "connected to node {node}");
+                // No one may be listening.
+                drop(local.events.send(PeerEvent::Up(node)));
+            }
+            Arrival::Contact => tracing::info!(peer = %node, "connected to node {node} again"),
+            Arrival::Lane => tracing::debug!(peer = %node, ?lane, "lane connected"),
         }
     }
 

@@ -37,24 +37,28 @@ enum Standing {
     Gone,
 }
 
-/// What to tell of an arrival.
+/// What a new connection means.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Arrival {
-    /// It is worth a log line: no lane was connected before.
-    pub(super) first_lane: bool,
-    /// It is worth an event: the peer was unseen or gone.
-    pub(super) returned: bool,
+pub(super) enum Arrival {
+    /// The peer was unseen or gone: worth an event and a log line.
+    Peer,
+    /// The peer was cut off: worth a log line.
+    Contact,
+    /// One more lane to a peer that is connected.
+    Lane,
 }
 
 impl Presence {
     /// A lane is connected.
     pub(super) fn connected(&mut self, lane: Lane) -> Arrival {
-        let first_lane = !self.any_connected();
+        let cut_off = !self.any_connected();
         *self.links.of_mut(lane) = Link::Connected;
         self.warned = None;
-        let returned = self.standing != Standing::Here;
-        self.standing = Standing::Here;
-        Arrival { first_lane, returned }
+        match std::mem::replace(&mut self.standing, Standing::Here) {
+            Standing::Unseen | Standing::Gone => Arrival::Peer,
+            Standing::Here if cut_off => Arrival::Contact,
+            Standing::Here => Arrival::Lane,
+        }
     }
 
     /// A lane's connection broke, or a dial failed; true if no lane is left.
@@ -103,8 +107,8 @@ mod tests {
     #[test]
     fn only_the_first_lane_is_an_arrival() {
         let mut presence = Presence::default();
-        assert_eq!(presence.connected(Control), Arrival { first_lane: true, returned: true });
-        assert_eq!(presence.connected(Data), Arrival { first_lane: false, returned: false });
+        assert_eq!(presence.connected(Control), Arrival::Peer);
+        assert_eq!(presence.connected(Data), Arrival::Lane);
     }
 
     #[test]
@@ -133,7 +137,7 @@ mod tests {
         let mut presence = Presence::default();
         presence.connected(Control);
         presence.broken(Control, "reset");
-        assert_eq!(presence.connected(Control), Arrival { first_lane: true, returned: false });
+        assert_eq!(presence.connected(Control), Arrival::Contact);
     }
 
     #[test]
@@ -144,7 +148,7 @@ mod tests {
         presence.broken(Control, "reset");
         assert!(presence.gone());
         assert!(!presence.gone());
-        assert_eq!(presence.connected(Control), Arrival { first_lane: true, returned: true });
+        assert_eq!(presence.connected(Control), Arrival::Peer);
     }
 
     #[test]

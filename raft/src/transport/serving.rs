@@ -178,9 +178,10 @@ async fn write_replies(
     let pulse = local.limits.idle_timeout / PULSES_PER_IDLE_TIMEOUT;
     let mut held: Option<Reply> = None;
     loop {
-        let first = match held.take() {
-            Some(reply) => reply,
-            None => tokio::select! {
+        let first = if let Some(reply) = held.take() {
+            reply
+        } else {
+            tokio::select! {
                 reply = queue.recv() => reply.expect("the reader beside us holds a sender"),
                 () = sleep(pulse) => {
                     if unanswered.load(Ordering::Relaxed) > 0 {
@@ -188,7 +189,7 @@ async fn write_replies(
                     }
                     continue;
                 }
-            },
+            }
         };
         let mut frame = Packer::default();
         frame.push(&first.message);

@@ -19,22 +19,22 @@ use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 /// Longer than anything here takes, unless it is broken.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// The kind of every request whose kind does not matter.
-pub const KIND: u8 = 1;
+pub(crate) const KIND: u8 = 1;
 
 /// A deadline that a working call never meets.
-pub fn soon() -> Instant {
+pub(crate) fn soon() -> Instant {
     Instant::now() + PATIENCE
 }
 
 /// A listener on a free port.
-pub async fn loopback() -> TcpListener {
+pub(crate) async fn loopback() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").await.unwrap()
 }
 
 /// Waits for a condition.
-pub async fn await_that(what: &str, condition: impl Fn() -> bool) {
+pub(crate) async fn await_that(what: &str, condition: impl Fn() -> bool) {
     let waiting = async {
         while !condition() {
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -45,7 +45,7 @@ pub async fn await_that(what: &str, condition: impl Fn() -> bool) {
 
 /// How a handler answers.
 #[derive(Debug, Clone, Copy)]
-pub enum Answering {
+pub(crate) enum Answering {
     /// With the request's body.
     Echo,
     /// Not at all.
@@ -59,7 +59,7 @@ pub enum Answering {
 }
 
 /// A handler that remembers.
-pub struct Recorder {
+pub(crate) struct Recorder {
     answering: Answering,
     received: Mutex<Vec<Request>>,
     hellos: Mutex<Vec<Hello>>,
@@ -83,32 +83,32 @@ impl Recorder {
     }
 
     /// The requests so far.
-    pub fn received(&self) -> Vec<Request> {
+    pub(crate) fn received(&self) -> Vec<Request> {
         self.received.lock().unwrap().clone()
     }
 
     /// The greetings so far.
-    pub fn hellos(&self) -> Vec<Hello> {
+    pub(crate) fn hellos(&self) -> Vec<Hello> {
         self.hellos.lock().unwrap().clone()
     }
 
     /// From now on no one is admitted, or everyone.
-    pub fn refuse(&self, why: Option<&str>) {
+    pub(crate) fn refuse(&self, why: Option<&str>) {
         *self.refusal.lock().unwrap() = why.map(Into::into);
     }
 
     /// Requests that are being served.
-    pub fn running(&self) -> usize {
+    pub(crate) fn running(&self) -> usize {
         self.running.load(Ordering::SeqCst)
     }
 
     /// The most that were being served at once.
-    pub fn most_running(&self) -> usize {
+    pub(crate) fn most_running(&self) -> usize {
         self.most_running.load(Ordering::SeqCst)
     }
 
     /// Lets gated requests pass.
-    pub fn open(&self) {
+    pub(crate) fn open(&self) {
         self.gate.send_replace(true);
     }
 
@@ -146,25 +146,30 @@ impl Handler for Recorder {
 }
 
 /// A node with a steered handler.
-pub struct Bench {
-    pub transport: Transport,
-    pub handler: Arc<Recorder>,
-    pub node: NodeId,
+pub(crate) struct Bench {
+    pub(crate) transport: Transport,
+    pub(crate) handler: Arc<Recorder>,
+    pub(crate) node: NodeId,
 }
 
 impl Bench {
     /// A node of no cluster on a free port.
-    pub async fn start(node: NodeId, limits: Limits, answering: Answering) -> Self {
+    pub(crate) async fn start(node: NodeId, limits: Limits, answering: Answering) -> Self {
         Self::on(loopback().await, node, limits, answering)
     }
 
     /// A node of no cluster on this port.
-    pub fn on(listener: TcpListener, node: NodeId, limits: Limits, answering: Answering) -> Self {
+    pub(crate) fn on(
+        listener: TcpListener,
+        node: NodeId,
+        limits: Limits,
+        answering: Answering,
+    ) -> Self {
         Self::of_cluster(Uuid::nil(), listener, node, limits, answering)
     }
 
     /// A node of a cluster.
-    pub fn of_cluster(
+    pub(crate) fn of_cluster(
         cluster: Uuid,
         listener: TcpListener,
         node: NodeId,
@@ -179,7 +184,7 @@ impl Bench {
     }
 
     /// Node 1, connected to a node 2 that answers so.
-    pub async fn pair(answering: Answering) -> (Self, Self) {
+    pub(crate) async fn pair(answering: Answering) -> (Self, Self) {
         let one = Self::start(NodeId(1), Limits::default(), Answering::Echo).await;
         let two = Self::start(NodeId(2), Limits::default(), answering).await;
         one.knows(&two).await;
@@ -187,13 +192,13 @@ impl Bench {
     }
 
     /// Tells the other's address and waits for the connection.
-    pub async fn knows(&self, other: &Self) {
+    pub(crate) async fn knows(&self, other: &Self) {
         self.transport.set_peer(other.node, &other.transport.local_address().to_string());
         await_that("they are connected", || self.transport.reachable(other.node).is_ok()).await;
     }
 
     /// Calls and waits.
-    pub async fn call(
+    pub(crate) async fn call(
         &self,
         to: NodeId,
         lane: Lane,
@@ -203,7 +208,7 @@ impl Bench {
     }
 
     /// Calls and waits until a deadline.
-    pub async fn call_until(
+    pub(crate) async fn call_until(
         &self,
         to: NodeId,
         lane: Lane,
@@ -216,7 +221,7 @@ impl Bench {
 
     /// Calls in a task.
     #[expect(clippy::disallowed_methods, reason = "the test awaits the handle")]
-    pub fn calling(
+    pub(crate) fn calling(
         &self,
         to: NodeId,
         lane: Lane,
@@ -229,7 +234,7 @@ impl Bench {
     }
 
     /// Stops the nodes and joins their tasks.
-    pub async fn stop<const N: usize>(nodes: [Self; N]) {
+    pub(crate) async fn stop<const N: usize>(nodes: [Self; N]) {
         for node in nodes {
             timeout(PATIENCE, node.transport.shutdown()).await.expect("it shuts down");
         }
