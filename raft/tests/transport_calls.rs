@@ -196,6 +196,14 @@ async fn a_reply_over_the_limit_is_told_to_who_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_handlers_panic_is_told_to_who_asked() {
+    let (one, two) = Bench::pair(Answering::Panic).await;
+    let error = one.call(TWO, Lane::Call, "do it").await.unwrap_err();
+    assert!(is_unanswered(&error, "its handler panicked"), "{error}");
+    Bench::stop([one, two]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn no_more_requests_are_served_at_once_than_allowed() {
     const CALLS: u64 = 50;
     let limits = Limits { requests_in_flight_max: 4, ..Limits::default() };

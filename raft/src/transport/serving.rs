@@ -19,10 +19,13 @@ use super::local::Local;
 use super::node_id::NodeId;
 use super::wire::{self, FrameReader, FrameWriter};
 use bytes::Bytes;
+use futures::FutureExt;
 use std::convert::Infallible;
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use storage::GroupId;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::sleep;
@@ -138,9 +141,15 @@ impl Intake {
         let reply_bytes_max = self.local.limits.reply_bytes_max;
         let replies = self.replies.clone();
         self.local.tasks.spawn("request", async move {
-            let body = handler.handle(request).await;
+            let serving = async { handler.handle(request).await };
+            // The panic was reported by its hook; here it only must not leave the caller waiting.
+            let served = AssertUnwindSafe(serving).catch_unwind().await;
             drop(bytes);
-            let message = reply(kind, group, correlation, body);
+            let (class, body) = match served {
+                Ok(body) => checked(group, kind, body),
+                Err(_panic) => (Class::Failure, vec!["its handler panicked".into()]),
+            };
+            let message = Message { class, kind, group, correlation, body };
             let bytes = take(&reply_bytes, body_bytes(&message.body), reply_bytes_max).await;
             // If the connection is gone, so is who asked.
             drop(replies.send(Reply { message, _place: place, _bytes: bytes }).await);
@@ -154,19 +163,15 @@ async fn take(permits: &Arc<Semaphore>, count: usize, max: usize) -> OwnedSemaph
     Arc::clone(permits).acquire_many_owned(count).await.expect("these semaphores are never closed")
 }
 
-fn reply(
-    kind: u8,
-    group: storage::GroupId,
-    correlation: u64,
-    body: Vec<Bytes>,
-) -> Message<Vec<Bytes>> {
+/// The reply, or in its place the text that it is too large.
+fn checked(group: GroupId, kind: u8, body: Vec<Bytes>) -> (Class, Vec<Bytes>) {
     let bytes = body_bytes(&body);
     if bytes <= MESSAGE_BYTES_MAX {
-        return Message { class: Class::Reply, kind, group, correlation, body };
+        return (Class::Reply, body);
     }
     let why = format!("its reply has {bytes} bytes, at most {MESSAGE_BYTES_MAX}");
     tracing::warn!(%group, kind, "{why}");
-    Message { class: Class::Failure, kind, group, correlation, body: vec![why.into()] }
+    (Class::Failure, vec![why.into()])
 }
 
 async fn write_replies(

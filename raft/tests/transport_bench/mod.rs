@@ -54,6 +54,8 @@ pub(crate) enum Answering {
     Gated,
     /// This lane at once, the others gated.
     Lane(Lane),
+    /// With a panic.
+    Panic,
     /// With so many zeroes.
     Zeroes(usize),
 }
@@ -116,6 +118,7 @@ impl Recorder {
         match self.answering {
             Answering::Echo => {}
             Answering::Never => pending().await,
+            Answering::Panic => panic!("a handler that is broken"),
             Answering::Lane(lane) if lane == request.lane => {}
             Answering::Gated | Answering::Lane(_) => {
                 self.gate.subscribe().wait_for(|open| *open).await.unwrap();
