@@ -10,18 +10,23 @@
 //!     └── transport ── framed TCP, a control, a data and a call connection per pair of nodes
 //! ```
 
+mod adapter;
 mod group;
 mod machine;
 mod node;
 mod outcome;
+mod proposal;
+mod purge;
 mod role;
+mod supervisor;
 pub mod transport;
 mod watermark;
 
-pub use group::{Group, GroupHealth, GroupSpec, Proposal, ReplicaProgress};
+pub use group::{Group, GroupHealth, GroupSpec, ReplicaProgress};
 pub use machine::{Machine, NoCommands};
 pub use node::{Node, NodeOptions, Timing};
 pub use outcome::{Acks, Appended, NotAppended, Outcome, ReadRefused};
+pub use proposal::Proposal;
 pub use role::Role;
 pub use storage::{EntryKind, FlushPolicy, GroupId, Header, Index, Offset, Position, Term};
 pub use transport::{CallError, Lane, NodeId};

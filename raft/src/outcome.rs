@@ -1,4 +1,25 @@
 //! What became of a proposal, and why a read was refused. Never wrong about it.
+//!
+//! Three sources are put together, each with one meaning:
+//! - openraft's answer: `ForwardToLeader` is given before a proposal gets an index, so it is definite;
+//!   `LogEntryDiscarded` is given when our entry is cut, and another leader may have committed it.
+//! - the proposal's ticket, marked by our own log right before the entry is handed to it. When the core
+//!   stops it drops its responders without a word; the mark says whether the log may have the entry.
+//! - the deadline. A proposal that still waits in the core's queue cannot be called back, and the core
+//!   would append it even if its proposer is gone: so a deadline is `Unknown`, ticket or not. Only while
+//!   nothing is in the core's hands (waiting for bytes, for its turn, for the lease) is it definite.
+//!
+//! | what ended it | in the core's hands | handed to the log | outcome |
+//! |---|---|---|---|
+//! | not leading, broken, closing, busy, conflict | no | no | `NotAppended` |
+//! | deadline, before it was in the core's hands | no | no | `NotAppended(Busy)`, or `NotLeader` if the lease is why |
+//! | refused for a stale lease | no more | no | tried again, then `NotAppended(NotLeader)` |
+//! | refused: other term, or leadership is being handed over | no more | no | `NotAppended(NotLeader)` |
+//! | core stopped | no more | no | `NotAppended(Broken or ShuttingDown)` |
+//! | core stopped | no more | yes | `Unknown` |
+//! | entry discarded | no more | yes | `Unknown` |
+//! | deadline | yes | either | `Unknown` |
+//! | applied | no more | yes | `Appended` |
 
 use crate::NodeId;
 use serde::{Deserialize, Serialize};

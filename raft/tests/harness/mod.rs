@@ -1,0 +1,346 @@
+//! A cluster in this process: real stores in temporary directories, real TCP on loopback.
+
+use crate::invariants::History;
+use bytes::Bytes;
+use futures::future::{BoxFuture, FutureExt, join_all};
+use raft::transport::{Handler, Hello, Request};
+use raft::{
+    Acks, Group, GroupId, GroupSpec, Machine, Node, NodeId, NodeOptions, Offset, Outcome, Position,
+    Proposal, Role, Timing,
+};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use storage::batch::{Compression, Record, RecordBatch};
+use storage::disk::RealDisk;
+use storage::{EngineKind, EntryKind, FlushPolicy, Store, StoreOptions};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+/// Nothing here takes longer, even on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A deadline for one step.
+pub fn soon() -> Instant {
+    Instant::now() + PATIENCE
+}
+
+/// Waits for a condition that is looked at again whenever something may have changed.
+pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = soon();
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// A machine that remembers its commands.
+#[derive(Debug, Default)]
+pub struct Words(Vec<Vec<u8>>);
+
+impl Machine for Words {
+    fn apply(&mut self, _at: Position, command: &[u8]) -> Vec<u8> {
+        self.0.push(command.to_vec());
+        self.0.len().to_string().into_bytes()
+    }
+    fn checkpoint(&self) -> Vec<u8> {
+        storage::codec::encode(&self.0)
+    }
+    fn restore(&mut self, state: &[u8]) -> io::Result<()> {
+        self.0 = storage::codec::decode(state)?;
+        Ok(())
+    }
+}
+
+struct Everyone;
+
+impl Handler for Everyone {
+    fn admit(&self, _hello: &Hello) -> Result<(), String> {
+        Ok(())
+    }
+    fn handle(self: Arc<Self>, request: Request) -> BoxFuture<'static, Vec<Bytes>> {
+        async move { vec![request.body] }.boxed()
+    }
+}
+
+struct Member {
+    dir: TempDir,
+    running: Option<(Node, Store)>,
+    address: String,
+}
+
+pub struct Cluster {
+    members: BTreeMap<NodeId, Member>,
+    groups: BTreeMap<GroupId, GroupSpec>,
+    recorders: JoinSet<()>,
+    pub history: History,
+    pub engine: EngineKind,
+    pub timing: Timing,
+    pub segment_bytes: u64,
+    pub proposal_bytes_max: usize,
+}
+
+impl Cluster {
+    pub fn new(count: u64) -> Self {
+        let member =
+            || Member { dir: tempfile::tempdir().unwrap(), running: None, address: String::new() };
+        Self {
+            members: (1..=count).map(|node| (NodeId(node), member())).collect(),
+            groups: BTreeMap::new(),
+            recorders: JoinSet::new(),
+            history: History::default(),
+            engine: EngineKind::Segment,
+            timing: Timing::default(),
+            segment_bytes: 1 << 20,
+            proposal_bytes_max: 64 << 20,
+        }
+    }
+
+    /// A cluster of three with one group, started.
+    pub async fn three() -> Self {
+        let mut cluster = Self::new(3);
+        cluster.start_all().await;
+        cluster.open(1, FlushPolicy::Always).await;
+        cluster
+    }
+
+    pub fn ids(&self) -> Vec<NodeId> {
+        self.members.keys().copied().collect()
+    }
+
+    pub async fn start_all(&mut self) {
+        for id in self.ids() {
+            self.start(id).await;
+        }
+    }
+
+    /// Starts a node that is not running, with every group.
+    pub async fn start(&mut self, id: NodeId) {
+        let member = self.members.get_mut(&id).unwrap();
+        assert!(member.running.is_none(), "node {id} runs");
+        let options = StoreOptions {
+            dir: PathBuf::from(member.dir.path()),
+            engine: self.engine,
+            disk: Arc::new(RealDisk),
+            segment_bytes: self.segment_bytes,
+            tail_cache_bytes: 16 << 20,
+        };
+        let store =
+            tokio::task::spawn_blocking(move || Store::open(options)).await.unwrap().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        member.address = listener.local_addr().unwrap().to_string();
+        let options = NodeOptions {
+            id,
+            disk: Uuid::from_u128(u128::from(id.0)),
+            cluster: Uuid::nil(),
+            store: store.clone(),
+            timing: self.timing,
+            proposal_bytes_max: self.proposal_bytes_max,
+        };
+        let node = Node::start(options, listener, Arc::new(Everyone)).await.unwrap();
+        member.running = Some((node, store));
+        self.introduce();
+        for spec in self.groups.values().cloned().collect::<Vec<_>>() {
+            self.open_on(id, spec).await;
+        }
+    }
+
+    fn introduce(&self) {
+        for (id, member) in &self.members {
+            for (node, _) in self.members.values().filter_map(|member| member.running.as_ref()) {
+                if node.id() != *id && !member.address.is_empty() {
+                    node.set_peer(*id, &member.address);
+                }
+            }
+        }
+    }
+
+    async fn open_on(&mut self, id: NodeId, spec: GroupSpec) {
+        let group = self.node(id).open(spec, Box::<Words>::default()).await.unwrap();
+        self.record(id, &group);
+    }
+
+    fn record(&mut self, id: NodeId, group: &Group) {
+        let history = self.history.clone();
+        let (mut roles, name) = (group.watch_role(), group.id());
+        self.recorders.spawn(async move {
+            loop {
+                let role = *roles.borrow_and_update();
+                history.role(name, id, role);
+                if roles.changed().await.is_err() {
+                    return;
+                }
+            }
+        });
+        let history = self.history.clone();
+        let mut watermarks = group.watch_watermark();
+        let run = history.new_run();
+        self.recorders.spawn(async move {
+            loop {
+                let watermark = *watermarks.borrow_and_update();
+                history.watermark(name, id, run, watermark);
+                if watermarks.changed().await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Opens a group on every running node; the voters are all nodes, the preferred leader by id.
+    pub async fn open(&mut self, id: u64, flush: FlushPolicy) {
+        let mut voters = self.ids();
+        let at = usize::try_from(id).unwrap() % voters.len();
+        voters.rotate_left(at);
+        let spec = GroupSpec { id: GroupId::new(id), voters, flush };
+        self.groups.insert(spec.id, spec.clone());
+        for node in self.running() {
+            self.open_on(node, spec.clone()).await;
+        }
+    }
+
+    pub fn running(&self) -> Vec<NodeId> {
+        let running = self.members.iter().filter(|(_, member)| member.running.is_some());
+        running.map(|(id, _)| *id).collect()
+    }
+
+    pub fn node(&self, id: NodeId) -> Node {
+        self.members[&id].running.as_ref().unwrap().0.clone()
+    }
+
+    pub fn group(&self, id: NodeId, group: u64) -> Group {
+        self.node(id).group(GroupId::new(group)).unwrap()
+    }
+
+    /// Every running replica of a group.
+    pub fn replicas(&self, group: u64) -> Vec<Group> {
+        self.running().into_iter().map(|node| self.group(node, group)).collect()
+    }
+
+    /// Stops a node in order.
+    pub async fn stop(&mut self, id: NodeId) {
+        let (node, store) = self.members.get_mut(&id).unwrap().running.take().unwrap();
+        node.shutdown().await;
+        drop(node);
+        tokio::task::spawn_blocking(move || store.close()).await.unwrap().unwrap();
+    }
+
+    /// Stops every node, all at the same time.
+    pub async fn stop_all(&mut self) {
+        let running: Vec<_> =
+            self.members.values_mut().filter_map(|member| member.running.take()).collect();
+        join_all(running.iter().map(|(node, _)| node.shutdown())).await;
+        for (node, store) in running {
+            drop(node);
+            tokio::task::spawn_blocking(move || store.close()).await.unwrap().unwrap();
+        }
+    }
+
+    /// The node that serves as leader of a group among `among`.
+    pub async fn leader_among(&self, group: u64, among: &[NodeId]) -> NodeId {
+        until(&format!("a leader of group {group}"), async || {
+            among
+                .iter()
+                .copied()
+                .filter(|node| matches!(self.group(*node, group).role(), Role::Leading { .. }))
+                .max_by_key(|node| self.group(*node, group).role().term())
+        })
+        .await
+    }
+
+    pub async fn leader(&self, group: u64) -> NodeId {
+        self.leader_among(group, &self.running()).await
+    }
+
+    /// Proposes records at whoever leads until one takes them.
+    pub async fn produce(&self, group: u64, values: &[&str]) -> Offset {
+        let deadline = soon();
+        loop {
+            let leader = self.leader(group).await;
+            match self.group(leader, group).propose(records(values), deadline).await {
+                Outcome::Appended(appended) => return appended.base_offset,
+                Outcome::NotAppended(_) if Instant::now() < deadline => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// Waits until every running replica has applied what the leader has.
+    pub async fn settle(&self, group: u64) {
+        until("every replica has everything", async || {
+            let leader = self.leader(group).await;
+            let end = self.group(leader, group).linearize(soon()).await.ok()?;
+            let all = self.replicas(group);
+            all.iter().all(|replica| replica.watermark() == end).then_some(())
+        })
+        .await;
+    }
+
+    /// Everything a replica has committed, as record values.
+    pub async fn values(&self, id: NodeId, group: u64) -> Vec<String> {
+        values(&self.group(id, group)).await
+    }
+}
+
+/// A proposal of one batch.
+pub fn records(values: &[&str]) -> Proposal {
+    let records: Vec<Record> = values
+        .iter()
+        .map(|value| Record {
+            value: Some(Bytes::copy_from_slice(value.as_bytes())),
+            ..Record::default()
+        })
+        .collect();
+    Proposal {
+        kind: EntryKind::Data,
+        payload: RecordBatch::build(&records, Compression::None).into_bytes(),
+        acks: Acks::Quorum,
+        expected_end: None,
+    }
+}
+
+/// A command.
+pub fn command(text: &str) -> Proposal {
+    Proposal {
+        kind: EntryKind::Command,
+        payload: Bytes::copy_from_slice(text.as_bytes()),
+        acks: Acks::Quorum,
+        expected_end: None,
+    }
+}
+
+/// Everything a replica has committed, as record values.
+pub async fn values(group: &Group) -> Vec<String> {
+    let mut next = group.watermark().log_start;
+    let mut values = Vec::new();
+    loop {
+        let batches = group.read(next, 1 << 20).await.unwrap();
+        if batches.is_empty() {
+            return values;
+        }
+        for bytes in batches {
+            let batch = RecordBatch::stored(bytes).unwrap();
+            for record in batch.records(1 << 20).unwrap() {
+                values.push(String::from_utf8(record.value.unwrap().to_vec()).unwrap());
+            }
+            let base = u64::try_from(batch.base_offset()).unwrap();
+            next = Offset::new(base + u64::from(batch.record_count()));
+        }
+    }
+}
+
+/// Bounds a step that could hang.
+pub async fn within<T>(what: &str, step: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, step).await {
+        Ok(done) => done,
+        Err(_elapsed) => panic!("not within {PATIENCE:?}: {what}"),
+    }
+}
