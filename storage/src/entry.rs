@@ -56,6 +56,11 @@ impl Header {
     pub fn next_offset(&self) -> Offset {
         self.base_offset.plus(u64::from(self.record_count))
     }
+
+    /// The term as Kafka's leader epoch, which has 31 bits.
+    pub fn leader_epoch(&self) -> i32 {
+        i32::try_from(self.position.term.get()).unwrap_or(i32::MAX)
+    }
 }
 
 /// An entry as read back. A data payload has its base offset and leader epoch stamped.

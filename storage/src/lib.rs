@@ -12,8 +12,13 @@
 //!   codec ── the one place that speaks bincode
 //! ```
 
+mod backing;
 pub mod batch;
 pub mod codec;
+mod commit;
+mod counters;
+mod database;
+mod directory;
 pub mod disk;
 pub mod engine;
 mod entry;
@@ -23,9 +28,10 @@ mod log;
 mod state;
 mod store;
 
+pub use counters::Counters;
 pub use entry::{Entry, EntryKind, Header, Marker, StoredEntry};
 pub use flush::FlushPolicy;
 pub use ids::{GroupId, Index, Offset, Position, Term};
 pub use log::{Done, Log, LogState, SealedEnd};
-pub use state::{State, Table};
+pub use state::{Change, State, Table};
 pub use store::{EngineKind, Store, StoreOptions};

@@ -1,11 +1,38 @@
 //! One log: positions, offsets, tail cache and the catalogue of its segments.
+//!
+//! ```text
+//!   append ──► memory (tail, catalogue, terms) ──► queue ──► commit thread ──► engine
+//!   read   ◄── tail, else ◄───────────────────────────────────────────────────── engine
+//! ```
+//!
+//! Invariants: indices and offsets are dense; an entry's base offset is a function of the log before
+//! it and nothing else; every entry is in the tail or written to the engine, or both.
 
+mod catalogue;
+mod checkpoint;
+mod core;
+mod open;
+mod read;
+mod tail;
+mod terms;
+mod watermarks;
+mod write;
+
+pub(crate) use self::core::Core;
+pub(crate) use catalogue::{Cut, Sealed};
+pub(crate) use open::{half_removed, remove_group};
+pub(crate) use tail::Budget;
+
+use crate::backing::group_key;
+use crate::commit::{Completion, Work};
 use crate::{
-    Entry, FlushPolicy, GroupId, Header, Index, Marker, Offset, Position, StoredEntry, Term,
+    Entry, FlushPolicy, GroupId, Header, Index, Marker, Offset, Position, StoredEntry, Table, Term,
+    codec,
 };
 use bytes::Bytes;
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Called once when an operation is flushed (by the log's policy), from the commit thread.
 pub type Done = Box<dyn FnOnce(io::Result<()>) + Send>;
@@ -37,115 +64,162 @@ pub struct SealedEnd {
 /// A handle on one group's log; clones are the same log.
 #[derive(Clone)]
 pub struct Log {
-    // Arc<…>
+    pub(crate) core: Arc<Core>,
 }
 
-#[allow(unused_variables, clippy::todo, reason = "skeleton")]
 impl Log {
     /// The group it belongs to.
     pub fn group(&self) -> GroupId {
-        todo!()
+        self.core.group()
     }
     /// Where it stands.
     pub fn state(&self) -> LogState {
-        todo!()
+        self.core.state()
     }
     /// Changes when appends count as flushed, from the next append on.
     pub fn set_flush(&self, policy: FlushPolicy) {
-        todo!()
+        self.core.set_flush(policy);
     }
     /// Appends entries after the last; they are readable on return. Returns their headers (offsets
-    /// assigned). `done` is called once, when they and everything before them are flushed.
+    /// assigned). `done` is called exactly once, from the commit thread: when they and everything
+    /// before them are flushed, or with an error; also when this call itself fails. Waits while too
+    /// many bytes are queued.
     ///
     /// # Errors
-    /// If an earlier write failed: the log is broken until it is opened again.
+    /// If an earlier write failed: the log is broken until the store is opened again. If a data
+    /// payload is no record batch.
     ///
     /// # Panics
     /// If the first index does not follow the last entry.
     pub fn append(&self, entries: Vec<Entry>, done: Done) -> io::Result<Vec<Header>> {
-        todo!()
+        self.core.append(entries, Completion::new(done))
     }
     /// Removes every entry after `last` (all that are not purged, if `None`). Ordered before later
     /// appends; the offsets go back with it.
     pub fn truncate_after(&self, last: Option<Index>) -> io::Result<()> {
-        todo!()
+        self.core.truncate_after(last)
     }
     /// Removes every entry up to and including the marker's, whole segments of them; the marker may
     /// lie beyond the last entry (the log is then empty and begins after it). Durable on return.
     pub fn purge(&self, marker: Marker) -> io::Result<()> {
-        todo!()
+        self.core.purge(marker)
     }
-    /// Entries of the range with payload: at least one if the range is not empty, then until
-    /// `bytes_max` payload bytes.
+    /// Entries of the range with payload: at least one if the log has any of them, then until
+    /// `bytes_max` payload bytes. The range is clipped to what the log has. A data payload may or may
+    /// not be stamped: who needs that has the header, or uses [`Log::read`].
     pub fn entries(&self, range: Range<Index>, bytes_max: usize) -> io::Result<Vec<StoredEntry>> {
-        todo!()
+        self.core.entries(range, bytes_max)
     }
     /// Entries of the range, payloads only of non-data kinds: what apply needs. At least one if the
     /// range is not empty.
     pub fn headers(&self, range: Range<Index>, count_max: usize) -> io::Result<Vec<StoredEntry>> {
-        todo!()
+        self.core.headers(range, count_max)
     }
     /// The header at an index, if it is in the log.
     pub fn header(&self, index: Index) -> io::Result<Option<Header>> {
-        todo!()
+        self.core.header(index)
     }
     /// The last index of each term, ascending.
     pub fn terms(&self) -> Vec<(Term, Index)> {
-        todo!()
+        self.core.terms()
     }
     /// The offset of the first record after `index` (the purge point's when `index` is purged).
     pub fn next_offset_after(&self, index: Index) -> io::Result<Offset> {
-        todo!()
+        self.core.next_offset_after(index)
     }
     /// Whole record batches that hold offsets `from..below` in order: the first may begin before
     /// `from`. Never one that ends beyond `below`. At least one batch if there is one, then until
     /// `bytes_max`. `from` below the log's first offset is the caller's mistake: empty.
     pub fn read(&self, from: Offset, below: Offset, bytes_max: usize) -> io::Result<Vec<Bytes>> {
-        todo!()
+        self.core.read(from, below, bytes_max)
     }
     /// The header of the first data entry whose max timestamp is at least `timestamp` (ms).
     pub fn find_timestamp(&self, timestamp: i64) -> io::Result<Option<Header>> {
-        todo!()
+        self.core.find_timestamp(timestamp)
     }
     /// Stores the vote durably, after every earlier append of this log; then calls `done`.
     pub fn save_vote(&self, vote: Vec<u8>, done: Done) -> io::Result<()> {
-        todo!()
+        self.core.save_vote(vote, Completion::new(done))
     }
     /// The vote last stored.
     pub fn vote(&self) -> io::Result<Option<Vec<u8>>> {
-        todo!()
+        self.core.backing.state.get(Table::Votes, &group_key(self.group()))
     }
     /// Notes lazily how far the group has committed.
     pub fn save_committed(&self, committed: Option<Position>) -> io::Result<()> {
-        todo!()
+        self.core.save_committed(committed)
     }
     /// How far it had committed, never beyond the last entry of the log.
     pub fn committed(&self) -> io::Result<Option<Position>> {
-        todo!()
+        self.core.committed()
     }
     /// Stores the state machine's checkpoint as of `position` durably. Any size up to 16 MiB.
     pub fn put_checkpoint(&self, position: Position, state: &[u8]) -> io::Result<()> {
-        todo!()
+        self.core.put_checkpoint(position, state)
     }
     /// The checkpoints that are stored, ascending: at most one per sealed segment, and the purge
     /// point's.
     pub fn checkpoints(&self) -> io::Result<Vec<(Position, Vec<u8>)>> {
-        todo!()
+        self.core.checkpoints()
     }
     /// Forgets checkpoints at an index below `index`.
     pub fn drop_checkpoints_below(&self, index: Index) -> io::Result<()> {
-        todo!()
+        self.core.drop_checkpoints_below(index)
     }
     /// The ends of sealed segments, ascending.
     pub fn sealed_ends(&self) -> Vec<SealedEnd> {
-        todo!()
+        self.core.sealed_ends()
     }
     /// Bytes on disk.
     pub fn disk_bytes(&self) -> io::Result<u64> {
-        todo!()
+        self.core.backing.engine.disk_bytes(self.group())
     }
     /// Waits until everything appended so far is durable whatever the policy (clean shutdown).
     pub fn sync(&self) -> io::Result<()> {
-        todo!()
+        self.core.push_and_wait(Work::Sync)()
+    }
+
+    /// Why the log is broken, if it is.
+    pub fn failure(&self) -> Option<String> {
+        self.core.failure().map(str::to_owned)
+    }
+}
+
+impl Core {
+    fn set_flush(&self, policy: FlushPolicy) {
+        self.lock().policy = policy;
+    }
+
+    fn terms(&self) -> Vec<(Term, Index)> {
+        self.lock().terms.as_slice().to_vec()
+    }
+
+    fn sealed_ends(&self) -> Vec<SealedEnd> {
+        self.lock().catalogue.sealed.iter().map(Sealed::sealed_end).collect()
+    }
+
+    fn save_vote(self: &Arc<Self>, vote: Vec<u8>, done: Completion) -> io::Result<()> {
+        if let Err(error) = self.check() {
+            done.complete(Err(io::Error::new(error.kind(), error.to_string())));
+            return Err(error);
+        }
+        self.push(Work::Vote(vote), 0, done);
+        Ok(())
+    }
+
+    fn save_committed(&self, committed: Option<Position>) -> io::Result<()> {
+        let key = group_key(self.group());
+        match committed {
+            Some(committed) => {
+                self.backing.state.put(Table::Committed, &key, &codec::encode(&committed))
+            }
+            None => self.backing.state.delete(Table::Committed, &key),
+        }
+    }
+
+    fn committed(&self) -> io::Result<Option<Position>> {
+        let row = self.backing.state.get(Table::Committed, &group_key(self.group()))?;
+        let committed: Option<Position> = row.map(|row| codec::decode(&row)).transpose()?;
+        Ok(committed.min(self.lock().last))
     }
 }
