@@ -12,7 +12,7 @@
 mod harness;
 mod invariants;
 
-use harness::{Cluster, records, soon, until, values};
+use harness::{Cluster, records, soon};
 use raft::{NodeId, Outcome};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
