@@ -1,0 +1,222 @@
+//! Real processes, real kills: no acknowledged record is ever lost, and writes resume.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    missing_docs,
+    unreachable_pub,
+    reason = "a test fails by panicking"
+)]
+
+mod harness;
+
+use harness::load::Load;
+use harness::{Cluster, Options, eventually};
+use serde_json::json;
+
+const PARTITIONS: u32 = 4;
+
+/// Reads every partition through every running node and compares with what was acknowledged.
+async fn check(cluster: &Cluster, topic: &str, ledger: &harness::load::Ledger) {
+    for partition in 0..PARTITIONS {
+        let mut first = None;
+        for at in (0..cluster.nodes.len()).filter(|at| cluster.runs(*at)) {
+            let log = cluster.read_all(at, topic, partition).await;
+            ledger.check(partition, &log);
+            assert_eq!(first.get_or_insert_with(|| log.clone()), &log, "every node tells the same");
+        }
+    }
+}
+
+async fn a_killed_leader_loses_nothing(engine: &'static str) {
+    let mut cluster = Cluster::start(Options::three(engine)).await;
+    cluster.create_topic("kills", PARTITIONS, json!({})).await;
+    let load = Load::start(&cluster, "kills", PARTITIONS);
+    for partition in 0..3 {
+        load.until_more(200).await;
+        let leader = cluster.leader("kills", partition).await;
+        cluster.kill(leader);
+        load.until_more(200).await;
+        cluster.start_node(leader);
+        cluster.until_healthy().await;
+    }
+    let ledger = load.stop().await;
+    check(&cluster, "kills", &ledger).await;
+    eprintln!(
+        "{engine}: {} records acknowledged over 3 leader kills, longest gap {:?}",
+        ledger.acknowledged(),
+        ledger.longest_gap()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_killed_under_load_loses_no_acknowledged_record() {
+    a_killed_leader_loses_nothing("segment").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_killed_under_load_loses_no_acknowledged_record_with_sled() {
+    a_killed_leader_loses_nothing("sled").await;
+}
+
+async fn a_killed_cluster_returns_whole(engine: &'static str) {
+    let mut cluster = Cluster::start(Options::three(engine)).await;
+    cluster.create_topic("all", PARTITIONS, json!({})).await;
+    let load = Load::start(&cluster, "all", PARTITIONS);
+    load.until_more(400).await;
+    for at in 0..3 {
+        cluster.kill(at);
+    }
+    for at in 0..3 {
+        cluster.start_node(at);
+    }
+    cluster.until_healthy().await;
+    load.until_more(100).await;
+    let ledger = load.stop().await;
+    check(&cluster, "all", &ledger).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_whole_cluster_killed_at_once_returns_with_every_acknowledged_record() {
+    a_killed_cluster_returns_whole("segment").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_whole_cluster_killed_at_once_returns_with_every_acknowledged_record_with_sled() {
+    a_killed_cluster_returns_whole("sled").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rolling_restart_goes_unnoticed() {
+    let mut cluster = Cluster::start(Options::three("segment")).await;
+    cluster.create_topic("rolling", PARTITIONS, json!({})).await;
+    let load = Load::start(&cluster, "rolling", PARTITIONS);
+    for at in 0..3 {
+        load.until_more(100).await;
+        cluster.terminate(at).await;
+        load.until_more(100).await;
+        cluster.start_node(at);
+        cluster.until_healthy().await;
+        cluster.until_in_sync("rolling").await;
+    }
+    let ledger = load.stop().await;
+    check(&cluster, "rolling", &ledger).await;
+    eprintln!("rolling restart: longest gap {:?}", ledger.longest_gap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_was_down_catches_up_and_can_lead() {
+    let mut cluster = Cluster::start(Options::three("segment")).await;
+    cluster.create_topic("absent", PARTITIONS, json!({})).await;
+    let load = Load::start(&cluster, "absent", PARTITIONS);
+    load.until_more(100).await;
+    cluster.kill(2);
+    load.until_more(500).await;
+    cluster.start_node(2);
+    cluster.until_in_sync("absent").await;
+    // Its word now counts: with another node gone, every acknowledged record needs it.
+    cluster.kill(0);
+    load.until_more(200).await;
+    let ledger = load.stop().await;
+    check(&cluster, "absent", &ledger).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_behind_the_purge_point_catches_up_through_the_marker() {
+    // Small segments, so that a trim really purges.
+    let options = Options::three("segment").with_flag("--segment-bytes", 65_536);
+    let mut cluster = Cluster::start(options).await;
+    cluster.create_topic("purged", 1, json!({})).await;
+    let filler = "x".repeat(1000);
+    let write = async |cluster: &Cluster, count: usize| {
+        let records: Vec<_> = (0..10).map(|_| json!({"value": filler})).collect();
+        for _ in 0..count / 10 {
+            eventually("a write goes through", async || {
+                let answer = cluster
+                    .client
+                    .post(cluster.url(0, "/v1/topics/purged/partitions/0/records"))
+                    .json(&json!({"records": records}))
+                    .send()
+                    .await
+                    .unwrap();
+                (answer.status() == 200).then_some(())
+            })
+            .await;
+        }
+    };
+    write(&cluster, 50).await;
+    cluster.kill(2);
+    write(&cluster, 400).await;
+    let answer = cluster
+        .client
+        .post(cluster.url(0, "/v1/topics/purged/partitions/0/trim"))
+        .json(&json!({"offset": 300}))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
+    write(&cluster, 50).await;
+    cluster.start_node(2);
+    cluster.until_in_sync("purged").await;
+    cluster.kill(0);
+    let log = cluster.read_all(2, "purged", 0).await;
+    let offsets: Vec<u64> = log.iter().map(|(offset, _)| *offset).collect();
+    assert_eq!(offsets.last(), Some(&499), "{}", cluster.logs());
+    assert_eq!(offsets.first(), Some(&300));
+    assert!(log.iter().all(|(_, value)| *value == filler));
+    assert_eq!(log.len(), 200, "offsets are dense");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_topic_returns_its_disk_space_on_every_node() {
+    let cluster = Cluster::start(Options::three("segment")).await;
+    let before: Vec<u64> = (0..3).map(|at| cluster.disk_bytes(at)).collect();
+    cluster.create_topic("heavy", 2, json!({})).await;
+    let value = "y".repeat(100_000);
+    let records: Vec<_> = (0..10).map(|_| json!({"value": value})).collect();
+    for number in 0..40 {
+        let path = format!("/v1/topics/heavy/partitions/{}/records", number % 2);
+        let answer = cluster
+            .client
+            .post(cluster.url(0, &path))
+            .json(&json!({"records": records}))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
+    }
+    cluster.until_in_sync("heavy").await;
+    const WRITTEN: u64 = 40_000_000;
+    for at in 0..3 {
+        assert!(cluster.disk_bytes(at) > before[at] + WRITTEN, "node {} wrote it", at + 1);
+    }
+    let deleted = cluster.client.delete(cluster.url(1, "/v1/topics/heavy")).send().await.unwrap();
+    assert_eq!(deleted.status(), 204);
+    for at in 0..3 {
+        eventually("the space returns", async || {
+            (cluster.disk_bytes(at) < before[at] + WRITTEN / 10).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wiped_disk_under_a_used_node_id_is_refused_with_a_clear_message() {
+    let mut cluster = Cluster::start(Options::three("segment")).await;
+    cluster.kill(2);
+    std::fs::remove_dir_all(&cluster.nodes[2].data).unwrap();
+    cluster.start_node(2);
+    eventually("the wiped node says why it is refused", async || {
+        let text = cluster.log_text(2);
+        (text.contains("node 3") && text.contains("another disk")).then_some(())
+    })
+    .await;
+    assert_ne!(
+        cluster.get(0, "/v1/cluster/health").await.unwrap()["healthy"],
+        true,
+        "the cluster does not count a wiped node"
+    );
+}
