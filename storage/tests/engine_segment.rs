@@ -14,6 +14,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 use storage::disk::{FaultyDisk, RealDisk};
 use storage::engine::segment::{HEADER_BYTES, SegmentEngine, frame_bytes};
 use storage::engine::{Engine, Frame, Known, RecoverError, SegmentId};
@@ -325,4 +326,45 @@ fn a_segment_that_cannot_be_created_leaves_nothing_behind() {
     assert_eq!(engine.segments(GroupId::new(1)).unwrap(), [id(1, 0)]);
     engine.create(id(1, 5), Offset::ZERO).unwrap();
     engine.write(id(1, 5), &frames(5..6)).unwrap();
+}
+
+#[test]
+fn a_removed_group_returns_its_space_to_the_file_system() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open_at(dir.path());
+    engine.create(id(1, 0), Offset::ZERO).unwrap();
+    engine.write(id(1, 0), &[frame(0, 1, 1 << 20)]).unwrap();
+    engine.barrier(&[id(1, 0)]).unwrap();
+    let before = disk_usage(dir.path());
+    assert!(before >= 1 << 20, "{before}");
+    engine.remove_group(GroupId::new(1)).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while disk_usage(dir.path()) + (1 << 20) > before {
+        assert!(Instant::now() < deadline, "the space did not return");
+        std::thread::yield_now();
+    }
+}
+
+fn disk_usage(dir: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(dir) else { return 0 };
+    let size = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(meta) if meta.is_dir() => disk_usage(&entry.path()),
+        Ok(meta) => meta.blocks() * 512,
+        // Removed meanwhile.
+        Err(_) => 0,
+    };
+    entries.flatten().map(size).sum()
+}
+
+#[test]
+fn entries_out_of_order_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open_at(dir.path());
+    engine.create(id(1, 0), Offset::ZERO).unwrap();
+    engine.write(id(1, 0), &frames(0..2)).unwrap();
+    for wrong in [frames(1..2), frames(3..4)] {
+        let error = engine.write(id(1, 0), &wrong).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+    }
+    assert_eq!(engine.read(id(1, 0), Index::ZERO, usize::MAX).unwrap().len(), 2);
 }
