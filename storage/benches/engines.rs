@@ -27,6 +27,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use storage::disk::RealDisk;
 use storage::engine::segment::SegmentEngine;
+use storage::engine::sled::SledEngine;
 use storage::engine::{Engine, Frame, SegmentId};
 use storage::{EntryKind, GroupId, Header, Index, Offset, Position, Term};
 
@@ -57,10 +58,14 @@ const CELLS: [Cell; 6] = [
 /// Opens an engine under an empty directory.
 type Open = fn(&Path) -> Box<dyn Engine>;
 
-const ENGINES: [(&str, Open); 1] = [("segment", open_segment)];
+const ENGINES: [(&str, Open); 2] = [("segment", open_segment), ("sled", open_sled)];
 
 fn open_segment(dir: &Path) -> Box<dyn Engine> {
     Box::new(SegmentEngine::open(Arc::new(RealDisk), dir, SEGMENT_BYTES).unwrap())
+}
+
+fn open_sled(dir: &Path) -> Box<dyn Engine> {
+    Box::new(SledEngine::open(dir).unwrap())
 }
 
 fn main() -> io::Result<()> {
