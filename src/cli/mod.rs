@@ -53,17 +53,31 @@ pub struct Cli {
 
 /// What every client command understands.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Everywhere")]
 struct Global {
     /// Brokers of the cluster; any one is enough, the others are found through it
-    #[arg(long, global = true, env = "OTTLA_SERVER", value_name = "HOST:PORT")]
+    #[arg(
+        long,
+        global = true,
+        display_order = 900,
+        env = "OTTLA_SERVER",
+        value_name = "HOST:PORT"
+    )]
     #[arg(value_delimiter = ',', default_value = "127.0.0.1:8080", value_parser = address)]
     server: Vec<String>,
     /// How long to wait for an answer, retries included: 500ms, 30s, 2m
-    #[arg(long, global = true, env = "OTTLA_TIMEOUT", default_value = "30s")]
+    #[arg(long, global = true, display_order = 900, env = "OTTLA_TIMEOUT", default_value = "30s")]
     #[arg(value_name = "TIME", value_parser = span::parse)]
     timeout: Duration,
     /// For whom results are written; with json, errors are one JSON object on standard error
-    #[arg(long, global = true, env = "OTTLA_FORMAT", value_enum, default_value = "text")]
+    #[arg(
+        long,
+        global = true,
+        display_order = 900,
+        env = "OTTLA_FORMAT",
+        value_enum,
+        default_value = "text"
+    )]
     format: Format,
     #[command(flatten)]
     look: Look,
@@ -73,7 +87,7 @@ struct Global {
 #[derive(Debug, Args)]
 struct Look {
     /// No notes, no progress: errors only
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, display_order = 900)]
     quiet: bool,
     #[command(flatten)]
     colour: NoColour,
@@ -83,7 +97,7 @@ struct Look {
 #[derive(Debug, Args)]
 struct NoColour {
     /// No colours (also: `NO_COLOR` that is not empty)
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 900)]
     no_color: bool,
 }
 

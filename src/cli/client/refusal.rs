@@ -175,7 +175,8 @@ impl From<Refusal> for Failure {
                 failure
             }
         };
-        failure.outcome = Some(outcome);
+        // Certainty needs no word: what was refused was not done.
+        failure.outcome = (outcome == WriteOutcome::Unknown).then_some(outcome);
         failure
     }
 }

@@ -36,8 +36,8 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// Flags of `ottla demo`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Nodes listen on 127.0.0.1: HTTP on 8080, 9080, 10080, …, peers on 7001, 8001, 9001, … Ctrl-C stops all
-of them; started again on the same directory the cluster goes on with what it has.
+Nodes listen on 127.0.0.1: HTTP on 8080, 9080, 10080 and so on, peers on 7001, 8001, 9001 and so on.
+Ctrl-C stops all of them; started again on the same directory the cluster goes on with what it has.
 
 Examples:
   ottla demo
