@@ -280,6 +280,11 @@ impl Node {
         self.inner.transport.reachable(node)
     }
 
+    /// The peer's words, if it refused us when it was last dialled.
+    pub fn refused_by(&self, node: NodeId) -> Option<String> {
+        self.inner.transport.refused_by(node)
+    }
+
     /// Calls the floor above on another node (its `Handler`), on the `Call` lane.
     #[expect(clippy::too_many_arguments, reason = "the shape of a call; each is used once")]
     pub async fn call(

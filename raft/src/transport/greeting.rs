@@ -41,13 +41,13 @@ impl Hello {
     ///
     /// | dialler            | acceptor    |                                        |
     /// |--------------------|-------------|----------------------------------------|
-    /// | means another node |             | refused                                |
+    /// | means another node |             | refused, unless it means whoever is here |
     /// | has the same id    |             | refused: two nodes with one id         |
     /// | cluster A          | cluster B   | refused                                |
     /// | cluster A or nil   | A or nil    | the floor above decides                |
     pub(super) fn fits(&self, node: NodeId, cluster: Uuid) -> Result<(), String> {
         let Self { from, to, .. } = self;
-        if *to != node {
+        if *to != node && *to != NodeId::WHOEVER {
             return Err(format!("node {from} means to reach node {to}, but this is node {node}"));
         }
         if *from == node {
@@ -177,6 +177,7 @@ mod tests {
             (hello(1, 2, NIL), A, None),
             (hello(1, 2, A), NIL, None),
             (hello(1, 2, NIL), NIL, None),
+            (hello(1, 0, A), A, None),
             (hello(1, 3, A), A, Some("means to reach node 3, but this is node 2")),
             (hello(2, 2, A), A, Some("says it is node 2, but that is this node")),
             (

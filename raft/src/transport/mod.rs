@@ -138,6 +138,11 @@ impl Transport {
         }
     }
 
+    /// The peer's words, if it refused our greeting when it was last dialled.
+    pub fn refused_by(&self, node: NodeId) -> Option<String> {
+        self.peers.get(node)?.refusal()
+    }
+
     /// Tells of peers that come and go from now on. `Down` means that the process is gone, well
     /// before an election timeout; silence means nothing.
     pub fn peer_events(&self) -> broadcast::Receiver<PeerEvent> {

@@ -101,6 +101,10 @@ impl Peer {
         self.presence().reachable()
     }
 
+    pub(super) fn refusal(&self) -> Option<String> {
+        self.presence().refusal().map(str::to_owned)
+    }
+
     pub(super) fn connected(&self, local: &Local, lane: Lane) {
         let node = self.node;
         match self.presence().connected(lane) {

@@ -94,6 +94,11 @@ impl Presence {
         }
     }
 
+    /// The words of a peer that refused us and did not let us in since.
+    pub(super) fn refusal(&self) -> Option<&str> {
+        self.warned.as_deref()
+    }
+
     fn any_connected(&self) -> bool {
         Lane::ALL.into_iter().any(|lane| *self.links.of(lane) == Link::Connected)
     }
@@ -157,7 +162,9 @@ mod tests {
         assert!(presence.refused(Control, "other cluster"));
         assert!(!presence.refused(Data, "other cluster"));
         assert!(presence.refused(Control, "other disk"));
+        assert_eq!(presence.refusal(), Some("other disk"));
         presence.connected(Control);
+        assert_eq!(presence.refusal(), None);
         assert!(presence.refused(Control, "other disk"), "after a connection it is news again");
     }
 }
