@@ -1,0 +1,140 @@
+//! What a node has to do so that its groups are those the image gives it: a pure comparison.
+//!
+//! | on this node | in the image | do |
+//! |---|---|---|
+//! | not open | hosted here | open |
+//! | open, flushed otherwise | hosted here | set the flush policy |
+//! | open or on disk | deleted | remove |
+//! | on disk | not yet known (the image is still behind) | nothing |
+
+use super::image::Image;
+use raft::{FlushPolicy, GroupId, GroupSpec, NodeId};
+use std::collections::BTreeMap;
+
+/// A group's files on this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// On disk, not open: left from before the start, or broken.
+    Closed,
+    /// Open, with this flush policy.
+    Open(FlushPolicy),
+    /// Could not be opened; an operator has to look.
+    Broken,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// Groups to open.
+    pub open: Vec<GroupSpec>,
+    /// Groups to remove with their files.
+    pub remove: Vec<GroupId>,
+    /// Groups whose flush policy changed.
+    pub flush: Vec<(GroupId, FlushPolicy)>,
+}
+
+impl Plan {
+    /// Compares what `node` holds with what the image gives it.
+    pub fn new(image: &Image, node: NodeId, held: &BTreeMap<GroupId, Held>) -> Self {
+        let mut plan = Self::default();
+        for (topic, placed) in image.hosted_by(node) {
+            let flush = topic.settings.flush();
+            match held.get(&placed.group) {
+                None | Some(Held::Closed) => plan.open.push(GroupSpec {
+                    id: placed.group,
+                    voters: placed.replicas.clone(),
+                    flush,
+                }),
+                Some(Held::Open(old)) if *old != flush => plan.flush.push((placed.group, flush)),
+                Some(Held::Open(_) | Held::Broken) => {}
+            }
+        }
+        plan.remove = held.keys().copied().filter(|group| image.is_deleted(*group)).collect();
+        plan
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metadata::{Command, Registration};
+    use crate::topic::TopicName;
+    use uuid::Uuid;
+
+    /// Groups 1 and 2 on nodes 1 and 2; group 3 on node 2; group 4 deleted.
+    fn image() -> Image {
+        let mut image = Image::default();
+        for id in 1..=2 {
+            let broker = Registration {
+                id: NodeId(id),
+                http: String::new(),
+                peer: String::new(),
+                rack: None,
+                disk: Uuid::nil(),
+            };
+            image.apply(Command::Register(broker)).unwrap();
+        }
+        for (name, placement) in [
+            ("a", vec![vec![NodeId(1), NodeId(2)]; 2]),
+            ("b", vec![vec![NodeId(2)]]),
+            ("gone", vec![vec![NodeId(1)]]),
+        ] {
+            let command = Command::CreateTopic {
+                name: TopicName::new(name).unwrap(),
+                id: Uuid::nil(),
+                placed_at: image.revision(),
+                placement,
+                settings: BTreeMap::new(),
+            };
+            image.apply(command).unwrap();
+        }
+        let name = TopicName::new("gone").unwrap();
+        image.apply(Command::DeleteTopic { name, id: Uuid::nil() }).unwrap();
+        image
+    }
+
+    fn plan(held: &[(u64, Held)]) -> (Vec<u64>, Vec<u64>, Vec<u64>) {
+        let held = held.iter().map(|(id, held)| (GroupId::new(*id), *held)).collect();
+        let plan = Plan::new(&image(), NodeId(1), &held);
+        (
+            plan.open.iter().map(|spec| spec.id.get()).collect(),
+            plan.remove.iter().map(|id| id.get()).collect(),
+            plan.flush.iter().map(|(id, _)| id.get()).collect(),
+        )
+    }
+
+    #[test]
+    fn hosted_groups_are_opened_with_all_their_replicas() {
+        assert_eq!(plan(&[(1, Held::Closed)]), (vec![1, 2], vec![], vec![]));
+        let spec = Plan::new(&image(), NodeId(1), &BTreeMap::new()).open.remove(0);
+        assert_eq!(spec.voters, [NodeId(1), NodeId(2)]);
+    }
+
+    #[test]
+    fn a_changed_flush_policy_is_set() {
+        let held = [(1, Held::Open(FlushPolicy::Os)), (2, Held::Open(FlushPolicy::Always))];
+        assert_eq!(plan(&held), (vec![], vec![], vec![1]));
+    }
+
+    #[test]
+    fn a_deleted_group_is_removed_open_or_not() {
+        for state in [Held::Closed, Held::Open(FlushPolicy::Always), Held::Broken] {
+            assert_eq!(plan(&[(4, state)]).1, [4]);
+        }
+    }
+
+    #[test]
+    fn a_group_the_image_does_not_know_yet_is_left_alone() {
+        assert_eq!(plan(&[(5, Held::Closed)]), (vec![1, 2], vec![], vec![]));
+    }
+
+    #[test]
+    fn the_metadata_group_is_never_removed() {
+        assert_eq!(plan(&[(0, Held::Open(FlushPolicy::Always))]).1, [0; 0]);
+    }
+
+    #[test]
+    fn a_broken_group_waits_for_its_operator() {
+        assert_eq!(plan(&[(1, Held::Broken), (2, Held::Broken)]), (vec![], vec![], vec![]));
+    }
+}
