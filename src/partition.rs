@@ -1,1 +1,295 @@
-//! Skeleton.
+//! One log to produce to and fetch from: a Raft group seen as a partition.
+//!
+//! Invariants: nothing at or above the high watermark is ever returned; only a replica that is
+//! `Leading` answers, so what it calls the high watermark covers every acknowledged record.
+
+use crate::config::INFLATED_BATCH_BYTES_MAX;
+use raft::{
+    Acks, EntryKind, FlushPolicy, Group, GroupHealth, NodeId, Offset, Outcome, Proposal,
+    ReadRefused, Role, Term, Watermark,
+};
+use serde::{Deserialize, Serialize};
+use std::io;
+use storage::batch::RecordBatch;
+use tokio::time::{Instant, sleep_until};
+
+/// Where a fetch begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FetchFrom {
+    /// At this offset.
+    Offset(u64),
+    /// At the log start.
+    Earliest,
+    /// At the end: only what comes.
+    Latest,
+    /// So many records before the end.
+    Last(u64),
+    /// At the first record with this timestamp (ms) or a later one.
+    Timestamp(i64),
+}
+
+/// How fresh a read must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Freshness {
+    /// Committed records that the leader knows; never an uncommitted one.
+    #[default]
+    Leader,
+    /// Everything acknowledged before the request began (ReadIndex).
+    Linearizable,
+}
+
+/// The ends of a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tail {
+    /// The first offset that can be read.
+    pub log_start: u64,
+    /// The offset after the last committed record.
+    pub high_watermark: u64,
+    /// Who leads.
+    pub leader: NodeId,
+    /// Its term.
+    pub leader_epoch: u64,
+}
+
+/// Why a partition cannot be read here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// Another replica leads, or none does, or this one does not know yet what is committed.
+    NotLeader {
+        /// Who leads, if known.
+        leader: Option<NodeId>,
+    },
+    /// The offset is not in the valid range `start..=end`.
+    OutOfRange {
+        /// What was asked for.
+        offset: u64,
+        /// The first offset that can be read.
+        start: u64,
+        /// The high watermark.
+        end: u64,
+    },
+    /// Leadership could not be confirmed in time.
+    TimedOut,
+    /// The log cannot be read.
+    Broken(String),
+}
+
+impl From<ReadRefused> for Refused {
+    fn from(refused: ReadRefused) -> Self {
+        match refused {
+            ReadRefused::NotLeader { leader } => Self::NotLeader { leader },
+            ReadRefused::TimedOut => Self::TimedOut,
+            ReadRefused::Broken(why) => Self::Broken(why),
+        }
+    }
+}
+
+impl From<io::Error> for Refused {
+    fn from(error: io::Error) -> Self {
+        Self::Broken(error.to_string())
+    }
+}
+
+/// What to read and how long to wait for it.
+#[derive(Debug, Clone, Copy)]
+pub struct Reading {
+    /// Where it begins.
+    pub from: FetchFrom,
+    /// Batches are added until this is reached; at least one comes.
+    pub bytes_max: usize,
+    /// What to wait for.
+    pub bytes_min: usize,
+    /// Until when to wait for `bytes_min`.
+    pub wait_until: Instant,
+    /// How fresh.
+    pub freshness: Freshness,
+    /// Until when leadership must be confirmed, where that is needed.
+    pub deadline: Instant,
+}
+
+/// What was read.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// Where it began.
+    pub from: u64,
+    /// Whole batches; the first may begin before `from`.
+    pub batches: Vec<RecordBatch>,
+    /// The ends when it was read.
+    pub tail: Tail,
+}
+
+/// The replica of a partition on this node.
+#[derive(Clone)]
+pub struct Partition {
+    group: Group,
+    node: NodeId,
+}
+
+impl Partition {
+    /// The partition of `group` on `node`.
+    pub fn new(group: Group, node: NodeId) -> Self {
+        Self { group, node }
+    }
+
+    /// Appends a batch.
+    pub async fn produce(
+        &self,
+        batch: RecordBatch,
+        acks: Acks,
+        expected_end: Option<Offset>,
+        deadline: Instant,
+    ) -> Outcome {
+        let payload = batch.into_bytes();
+        let proposal = Proposal { kind: EntryKind::Data, payload, acks, expected_end };
+        self.group.propose(proposal, deadline).await
+    }
+
+    /// Moves the log start up to `offset`, which must not lie beyond the high watermark.
+    pub async fn trim(&self, offset: Offset, deadline: Instant) -> Result<Outcome, Refused> {
+        let tail = self.tail(Freshness::Linearizable, deadline).await?;
+        if offset.get() > tail.high_watermark {
+            return Err(out_of_range(offset.get(), &tail));
+        }
+        Ok(self.group.trim(offset, deadline).await)
+    }
+
+    /// The ends of the log.
+    pub async fn tail(&self, freshness: Freshness, deadline: Instant) -> Result<Tail, Refused> {
+        let term = self.leads()?;
+        let watermark = match freshness {
+            Freshness::Leader => self.group.watermark(),
+            Freshness::Linearizable => self.group.linearize(deadline).await?,
+        };
+        Ok(self.seen(term, &watermark))
+    }
+
+    /// Reads committed batches; waits for `bytes_min` of them until `wait_until`.
+    pub async fn fetch(&self, reading: Reading) -> Result<Found, Refused> {
+        let mut watermarks = self.group.watch_watermark();
+        let mut roles = self.group.watch_role();
+        let from = self.resolve(&reading).await?;
+        let mut batches = Vec::new();
+        let (mut next, mut bytes) = (from, 0);
+        loop {
+            let term = self.leads()?;
+            watermarks.borrow_and_update();
+            roles.borrow_and_update();
+            for payload in self.group.read(next, reading.bytes_max.saturating_sub(bytes)).await? {
+                bytes += payload.len();
+                let batch = stored(payload)?;
+                next = end_of(&batch);
+                batches.push(batch);
+            }
+            let watermark = self.group.watermark();
+            let tail = self.seen(term, &watermark);
+            if batches.is_empty() && next.get() < tail.log_start {
+                // Trimmed since it was resolved.
+                return Err(out_of_range(next.get(), &tail));
+            }
+            let enough = bytes >= reading.bytes_min || bytes >= reading.bytes_max;
+            if enough || Instant::now() >= reading.wait_until {
+                return Ok(Found { from: from.get(), batches, tail });
+            }
+            tokio::select! {
+                changed = watermarks.changed() => if changed.is_err() { return Err(gone()) },
+                changed = roles.changed() => if changed.is_err() { return Err(gone()) },
+                () = sleep_until(reading.wait_until) => {}
+            }
+            if self.leads().is_err() && !batches.is_empty() {
+                // Deposed meanwhile. What it has is committed.
+                return Ok(Found { from: from.get(), batches, tail });
+            }
+        }
+    }
+
+    /// The offset that `reading` begins at.
+    async fn resolve(&self, reading: &Reading) -> Result<Offset, Refused> {
+        // `latest` means everything acknowledged before, wherever it was acknowledged.
+        let freshness = match reading.from {
+            FetchFrom::Latest => Freshness::Linearizable,
+            _ => reading.freshness,
+        };
+        let tail = self.tail(freshness, reading.deadline).await?;
+        let offset = match reading.from {
+            FetchFrom::Offset(offset) => offset,
+            FetchFrom::Earliest => tail.log_start,
+            FetchFrom::Latest => tail.high_watermark,
+            FetchFrom::Last(count) => tail.high_watermark.saturating_sub(count).max(tail.log_start),
+            FetchFrom::Timestamp(timestamp) => match self.first_since(timestamp).await? {
+                Some(offset) => offset.get().clamp(tail.log_start, tail.high_watermark),
+                None => tail.high_watermark,
+            },
+        };
+        if offset < tail.log_start || offset > tail.high_watermark {
+            return Err(out_of_range(offset, &tail));
+        }
+        Ok(Offset::new(offset))
+    }
+
+    /// The first record with this timestamp or a later one.
+    async fn first_since(&self, timestamp: i64) -> Result<Option<Offset>, Refused> {
+        let Some(header) = self.group.find_timestamp(timestamp).await? else { return Ok(None) };
+        let Some(payload) = self.group.read(header.base_offset, 1).await?.into_iter().next() else {
+            return Ok(None);
+        };
+        let batch = stored(payload)?;
+        // Inflating takes milliseconds: not on a thread that others wait for.
+        let decoded =
+            tokio::task::spawn_blocking(move || batch.records(INFLATED_BATCH_BYTES_MAX)).await;
+        let place = match decoded {
+            Ok(Ok(records)) => records.iter().position(|record| record.timestamp >= timestamp),
+            // A batch that cannot be inflated is still found, at its first record.
+            Ok(Err(_)) | Err(_) => None,
+        };
+        let place = u64::try_from(place.unwrap_or(0)).unwrap_or(0);
+        Ok(Some(header.base_offset.plus(place)))
+    }
+
+    /// The term this replica leads, ready to serve.
+    fn leads(&self) -> Result<Term, Refused> {
+        if let GroupHealth::Broken(why) = self.group.health() {
+            return Err(Refused::Broken(why));
+        }
+        match self.group.role() {
+            Role::Leading { term } => Ok(term),
+            Role::Following { .. } | Role::Electing { .. } | Role::Taking { .. } => {
+                let leader = self.group.leader().filter(|leader| *leader != self.node);
+                Err(Refused::NotLeader { leader })
+            }
+        }
+    }
+
+    fn seen(&self, term: Term, watermark: &Watermark) -> Tail {
+        Tail {
+            log_start: watermark.log_start.get(),
+            high_watermark: watermark.high_watermark.get(),
+            leader: self.node,
+            leader_epoch: term.get(),
+        }
+    }
+}
+
+/// Whether an acknowledgement by a majority means that it is on their disks.
+pub fn is_durable(policy: FlushPolicy) -> bool {
+    match policy {
+        FlushPolicy::Always => true,
+        FlushPolicy::Interval { .. } | FlushPolicy::Os => false,
+    }
+}
+
+fn out_of_range(offset: u64, tail: &Tail) -> Refused {
+    Refused::OutOfRange { offset, start: tail.log_start, end: tail.high_watermark }
+}
+
+fn gone() -> Refused {
+    Refused::NotLeader { leader: None }
+}
+
+fn stored(payload: bytes::Bytes) -> Result<RecordBatch, Refused> {
+    RecordBatch::stored(payload).map_err(|error| Refused::Broken(error.to_string()))
+}
+
+fn end_of(batch: &RecordBatch) -> Offset {
+    let base = u64::try_from(batch.base_offset()).unwrap_or(0);
+    Offset::new(base).plus(u64::from(batch.record_count()))
+}

@@ -1,0 +1,349 @@
+//! The one API of the house: what the doors call. Any node answers; what lives elsewhere is asked for
+//! there, one hop, never a loop.
+//!
+//! ```text
+//!   Broker ── views, request: what the doors see
+//!     ├── route ── who leads? ── here: perform ── elsewhere: wire ═══ serve ── perform
+//!     ├── admin ── changes of the metadata, planned by its leader
+//!     ├── status ── describe, health: asks every broker
+//!     ├── admission, gate ── how much, and who
+//!     └── tasks: controller (groups follow the image), membership (registers, founds, takes in),
+//!                balance (leaders go home)
+//! ```
+
+mod admin;
+mod admission;
+mod balance;
+mod controller;
+mod gate;
+mod membership;
+mod perform;
+mod request;
+mod route;
+mod serve;
+mod start;
+mod status;
+mod views;
+mod wire;
+
+pub use crate::partition::{FetchFrom, Freshness, Tail};
+pub use request::{Created, Durability, Fetch, Fetched, NewTopic, Produce, Produced};
+pub use start::{BrokerLimits, BrokerOptions};
+pub use views::{
+    BrokerView, ClusterView, HealthView, PartitionView, SettingView, TopicSummary, TopicView,
+};
+
+use crate::error::{Error, ErrorKind};
+use crate::metadata::reconcile::Held;
+use crate::metadata::{Image, METADATA_GROUP, Registration};
+use crate::partitioner::{Murmur2, Partitioner};
+use crate::tasks::Tasks;
+use crate::topic::{PartitionId, TopicName};
+use admission::Admission;
+use gate::Gate;
+use raft::{Group, GroupId, Node, NodeId};
+use route::{Errand, Hints};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use storage::Store;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
+use uuid::Uuid;
+use wire::{Ask, Change, Reply};
+
+/// How long a read looks for a leader, beyond the wait asked for.
+const READ_DEADLINE: Duration = Duration::from_secs(5);
+
+/// The broker; clones are the same broker.
+#[derive(Clone)]
+pub struct Broker {
+    inner: Arc<Inner>,
+}
+
+/// What the clones share.
+struct Inner {
+    node: Node,
+    store: Store,
+    me: Registration,
+    /// The founders, if this node is one.
+    founders: Vec<NodeId>,
+    /// Peer addresses of the cluster to join, if it is to join one.
+    join: Vec<String>,
+    gate: Arc<Gate>,
+    metadata: Group,
+    images: watch::Receiver<Arc<Image>>,
+    held: watch::Sender<BTreeMap<GroupId, Held>>,
+    /// The revision of the image that this node's groups follow.
+    reconciled: watch::Sender<u64>,
+    /// Why the cluster does not want this node.
+    refused: watch::Sender<Option<String>>,
+    hints: Hints,
+    admission: Admission,
+    /// Held while a change of the metadata is planned and proposed.
+    turn: Semaphore,
+    partitioner: Arc<dyn Partitioner>,
+    /// Where records without a key went last, by topic id; those of deleted topics are dropped when
+    /// it has grown to twice the topics there are.
+    round: Mutex<BTreeMap<Uuid, Arc<AtomicU32>>>,
+    tasks: Tasks,
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Broker").field("me", &self.me).finish_non_exhaustive()
+    }
+}
+
+impl Broker {
+    /// The cluster as this node knows it.
+    pub fn cluster(&self) -> ClusterView {
+        let image = self.inner.image();
+        let alive = |id| id == self.inner.me.id || self.inner.node.reachable(id).is_ok();
+        let view = |broker: &Registration| BrokerView {
+            id: broker.id.0,
+            http: broker.http.clone(),
+            peer: broker.peer.clone(),
+            rack: broker.rack.clone(),
+            alive: alive(broker.id),
+        };
+        ClusterView {
+            cluster_id: image.cluster(),
+            node: self.inner.me.id.0,
+            controller: self.inner.metadata.leader().map(|leader| leader.0),
+            brokers: image.brokers().map(view).collect(),
+        }
+    }
+
+    /// How the cluster is; asks every broker.
+    pub async fn health(&self) -> HealthView {
+        self.inner.health().await
+    }
+
+    /// Whether this node can serve: joined, metadata known, its replicas open, disk writable.
+    pub fn ready(&self) -> Result<(), Vec<String>> {
+        let reasons = self.inner.not_ready();
+        if reasons.is_empty() { Ok(()) } else { Err(reasons) }
+    }
+
+    /// Where a broker's HTTP interface is.
+    pub fn http_address(&self, node: NodeId) -> Option<String> {
+        self.inner.image().broker(node).map(|broker| broker.http.clone())
+    }
+
+    /// All topics.
+    pub fn topics(&self) -> Vec<TopicSummary> {
+        self.inner.image().topics().map(|(name, topic)| admin::summary(name, topic)).collect()
+    }
+
+    /// A topic's summary.
+    pub fn topic(&self, name: &TopicName) -> Result<TopicSummary, Error> {
+        Ok(admin::summary(name, self.inner.image().topic(name)?))
+    }
+
+    /// A topic, whole; asks the leaders.
+    pub async fn describe(&self, name: &TopicName) -> Result<TopicView, Error> {
+        self.inner.describe(name).await
+    }
+
+    /// A topic's settings.
+    pub fn settings(&self, name: &TopicName) -> Result<Vec<SettingView>, Error> {
+        Ok(status::setting_views(&self.inner.image().topic(name)?.settings))
+    }
+
+    /// Creates a topic; returns once every partition has a leader, or the deadline has come.
+    pub async fn create_topic(&self, topic: NewTopic, deadline: Instant) -> Result<Created, Error> {
+        let changed = self.inner.change_and_settle(Change::Create(topic), deadline).await?;
+        changed.created.ok_or_else(|| {
+            Error::new(ErrorKind::Internal, "the metadata's answer is not a create's")
+        })
+    }
+
+    /// Deletes a topic; its disk space returns on every replica.
+    pub async fn delete_topic(&self, name: &TopicName, deadline: Instant) -> Result<(), Error> {
+        self.inner.change_and_settle(Change::Delete(name.clone()), deadline).await?;
+        Ok(())
+    }
+
+    /// Sets (`Some`) or resets (`None`) settings.
+    pub async fn alter_topic(
+        &self,
+        name: &TopicName,
+        changes: BTreeMap<String, Option<String>>,
+        deadline: Instant,
+    ) -> Result<(), Error> {
+        let change = Change::Alter { name: name.clone(), changes };
+        self.inner.change_and_settle(change, deadline).await?;
+        Ok(())
+    }
+
+    /// Grows a topic to `count` partitions.
+    pub async fn add_partitions(
+        &self,
+        name: &TopicName,
+        count: u32,
+        deadline: Instant,
+    ) -> Result<TopicSummary, Error> {
+        let change = Change::AddPartitions { name: name.clone(), count };
+        self.inner.change_and_settle(change, deadline).await?;
+        self.topic(name)
+    }
+
+    /// Moves the log start of a partition up to `offset`.
+    pub async fn trim(
+        &self,
+        name: &TopicName,
+        partition: PartitionId,
+        offset: u64,
+        deadline: Instant,
+    ) -> Result<Tail, Error> {
+        let errand = self.inner.errand(name, partition, Ask::Trim { offset }, deadline)?;
+        self.inner.tail_of(errand).await
+    }
+
+    /// Appends one batch to one partition, here or where its leader is.
+    pub async fn produce(&self, produce: Produce) -> Result<Produced, Error> {
+        let Produce { topic, partition, batch, acks, expected_end, deadline } = produce;
+        let payload = batch.into_bytes();
+        let ask = Ask::Produce { acks, expected_end: expected_end.map(raft::Offset::get) };
+        let mut errand = self.inner.errand(&topic, partition, ask, deadline)?;
+        check_batch_size(&errand.name, payload.len(), self.batch_bytes_max(&topic)?)?;
+        let _place = self.inner.admission.produce(payload.len())?;
+        errand.payload = Some(payload);
+        match self.inner.route(errand).await? {
+            Reply::Produced(produced) => Ok(produced),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Reads one partition, here or where its leader is.
+    pub async fn fetch(&self, fetch: Fetch) -> Result<Fetched, Error> {
+        let Fetch { topic, partition, from, bytes_max, bytes_min, wait, freshness } = fetch;
+        let ask = Ask::Fetch {
+            from,
+            bytes_max: bytes_max.try_into().unwrap_or(u64::MAX),
+            bytes_min: bytes_min.try_into().unwrap_or(u64::MAX),
+            wait,
+            freshness,
+        };
+        let deadline = Instant::now() + wait + READ_DEADLINE;
+        let errand = self.inner.errand(&topic, partition, ask, deadline)?;
+        let _place = self.inner.admission.fetch()?;
+        match self.inner.route(errand).await? {
+            Reply::Fetched(fetched) => Ok(fetched),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// The ends of a partition.
+    pub async fn tail(
+        &self,
+        name: &TopicName,
+        partition: PartitionId,
+        freshness: Freshness,
+    ) -> Result<Tail, Error> {
+        let deadline = Instant::now() + READ_DEADLINE;
+        let errand = self.inner.errand(name, partition, Ask::Tail { freshness }, deadline)?;
+        self.inner.tail_of(errand).await
+    }
+
+    /// The partition a record without a key goes to next: round-robin per topic.
+    pub fn next_partition(&self, name: &TopicName) -> Result<PartitionId, Error> {
+        let image = self.inner.image();
+        let topic = image.topic(name)?;
+        let turn = self.inner.round_of(topic.id, &image).fetch_add(1, Ordering::Relaxed);
+        Ok(PartitionId(turn % topic.partition_count().max(1)))
+    }
+
+    /// The partition a key goes to: Kafka's murmur2 modulo the partition count.
+    pub fn partition_of(&self, name: &TopicName, key: &[u8]) -> Result<PartitionId, Error> {
+        let partitions = self.inner.image().topic(name)?.partition_count();
+        Ok(self.inner.partitioner.partition(key, partitions))
+    }
+
+    /// The most bytes a batch of the topic may have.
+    pub fn batch_bytes_max(&self, name: &TopicName) -> Result<usize, Error> {
+        Ok(self.inner.image().topic(name)?.settings.batch_bytes_max())
+    }
+
+    /// Waits until the cluster refuses this node, and says why. Never returns for one it wants.
+    pub async fn refused(&self) -> String {
+        let mut refused = self.inner.refused.subscribe();
+        match refused.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(why)) => why.clone(),
+            Ok(None) | Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+impl Inner {
+    fn image(&self) -> Arc<Image> {
+        Arc::clone(&self.images.borrow())
+    }
+
+    /// What a group is called in messages.
+    fn name_of(&self, group: GroupId) -> String {
+        if group == METADATA_GROUP {
+            return "the metadata".to_owned();
+        }
+        match self.image().group(group) {
+            Some((name, partition, ..)) => format!("{name}-{partition}"),
+            None => format!("group {group}"),
+        }
+    }
+
+    fn errand(
+        &self,
+        name: &TopicName,
+        partition: PartitionId,
+        ask: Ask,
+        deadline: Instant,
+    ) -> Result<Errand, Error> {
+        let image = self.image();
+        let (_, placed) = image.partition(name, partition)?;
+        Ok(Errand {
+            group: placed.group,
+            name: format!("{name}-{partition}"),
+            candidates: placed.replicas.clone(),
+            ask,
+            payload: None,
+            deadline,
+        })
+    }
+
+    async fn tail_of(&self, errand: Errand) -> Result<Tail, Error> {
+        match self.route(errand).await? {
+            Reply::Tail(tail) => Ok(tail),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    fn round_of(&self, topic: Uuid, image: &Image) -> Arc<AtomicU32> {
+        let mut round = self.round.lock().unwrap_or_else(PoisonError::into_inner);
+        let topics = image.topics().count();
+        if round.len() > 2 * topics {
+            let ids: Vec<Uuid> = image.topics().map(|(_, topic)| topic.id).collect();
+            round.retain(|id, _| ids.contains(id));
+        }
+        Arc::clone(round.entry(topic).or_default())
+    }
+}
+
+fn check_batch_size(name: &str, bytes: usize, bytes_max: usize) -> Result<(), Error> {
+    if bytes <= bytes_max {
+        return Ok(());
+    }
+    let message =
+        format!("{name}: a batch of {bytes} bytes; max.message.bytes of the topic is {bytes_max}");
+    Err(Error::new(ErrorKind::RecordTooLarge, message))
+}
+
+fn unexpected(reply: &Reply) -> Error {
+    Error::new(ErrorKind::Internal, format!("an answer of the wrong kind: {reply:?}"))
+}
+
+/// The partitioner of a broker that was not told otherwise.
+fn default_partitioner() -> Arc<dyn Partitioner> {
+    Arc::new(Murmur2)
+}
