@@ -13,8 +13,11 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
     missing_docs,
-    reason = "a benchmark fails by panicking"
+    reason = "a benchmark fails by panicking, and its numbers are small"
 )]
 
 use bytes::Bytes;
@@ -107,7 +110,7 @@ fn measure(cell: &Cell, root: &Path) -> (Vec<f64>, Vec<Vec<f64>>) {
         raw.push(run_raw(cell, &payload, dir.path()));
         for ((_, open), speeds) in ENGINES.iter().zip(&mut engines) {
             let dir = tempfile::tempdir_in(root).unwrap();
-            speeds.push(run_engine(cell, &payload, open(dir.path())));
+            speeds.push(run_engine(cell, &payload, &*open(dir.path())));
         }
     }
     (raw, engines)
@@ -124,9 +127,9 @@ fn run_raw(cell: &Cell, payload: &Bytes, dir: &Path) -> f64 {
     })
 }
 
-fn run_engine(cell: &Cell, payload: &Bytes, engine: Box<dyn Engine>) -> f64 {
+fn run_engine(cell: &Cell, payload: &Bytes, engine: &dyn Engine) -> f64 {
     let mut logs: Vec<BenchLog> =
-        (0..cell.logs).map(|group| BenchLog::create(&*engine, group as u64)).collect();
+        (0..cell.logs).map(|group| BenchLog::create(engine, group as u64)).collect();
     let mut turn = 0;
     timed(cell.entry_bytes * cell.entries_per_barrier, || {
         for _ in 0..cell.entries_per_barrier {
@@ -135,7 +138,7 @@ fn run_engine(cell: &Cell, payload: &Bytes, engine: Box<dyn Engine>) -> f64 {
         }
         let mut dirty = Vec::with_capacity(cell.logs);
         for log in logs.iter_mut().filter(|log| !log.pending.is_empty()) {
-            dirty.push(log.write(&*engine));
+            dirty.push(log.write(engine));
         }
         engine.barrier(&dirty).unwrap();
     })

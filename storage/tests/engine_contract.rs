@@ -3,8 +3,11 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
     missing_docs,
-    reason = "a test fails by panicking"
+    reason = "a test fails by panicking, and its numbers are small"
 )]
 
 use bytes::Bytes;
@@ -92,7 +95,7 @@ fn frame(entry: u64, kind: EntryKind, payload: Bytes) -> Frame {
 
 /// A data frame; every fifth is a command.
 fn mixed(entry: u64, len: usize) -> Frame {
-    let kind = if entry % 5 == 0 { EntryKind::Command } else { EntryKind::Data };
+    let kind = if entry.is_multiple_of(5) { EntryKind::Command } else { EntryKind::Data };
     frame(entry, kind, payload(entry, len))
 }
 

@@ -5,8 +5,11 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
     missing_docs,
-    reason = "a test fails by panicking"
+    reason = "a test fails by panicking, and its numbers are small"
 )]
 
 use bytes::Bytes;
@@ -139,13 +142,11 @@ impl World {
             self.roll(group);
         }
         let (segment, model) = self.logs.get_mut(&group).unwrap().last_entry_mut();
-        let mut next = segment.first.get() + model.entries.len() as u64;
+        let next = segment.first.get() + model.entries.len() as u64;
         let durable = model.durable.checked_sub(1).map(|last| segment.first.get() + last as u64);
-        let mut frames = Vec::new();
-        for len in lens {
-            frames.push(frame(next, self.version, *len, durable));
-            next += 1;
-        }
+        let new = (next..).zip(lens);
+        let frames: Vec<Frame> =
+            new.map(|(index, len)| frame(index, self.version, *len, durable)).collect();
         self.engine.write(segment, &frames).unwrap();
         model.entries.extend(frames);
     }

@@ -3,8 +3,11 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
     missing_docs,
-    reason = "a test fails by panicking"
+    reason = "a test fails by panicking, and its numbers are small"
 )]
 
 use bytes::Bytes;

@@ -1,0 +1,214 @@
+//! The cluster as a client sees it: any broker answers, another is asked when one is down.
+//!
+//! ```text
+//!   api      the calls by name
+//!   call     one request, and what may be done when its answer is lost
+//!   refusal  why a call failed: never sent, sent and lost, or refused by a broker
+//! ```
+//!
+//! Invariant: a write that may have reached a broker is never sent a second time from here.
+
+mod api;
+mod call;
+mod refusal;
+
+pub use api::{AppendAt, AppendDone, Ends, FetchAt, Fetched, NewTopic};
+pub use call::{Answer, Call};
+pub use refusal::Refusal;
+
+use super::failure::Failure;
+use reqwest::Url;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout_at};
+
+/// A broker that does not accept a connection by then is passed over.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Between two rounds over all brokers: doubled from the first to the second.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+
+/// A connection to a cluster; clones are the same connection.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    /// `host:port` of every broker known, the one that answered last in front.
+    brokers: Arc<RwLock<Vec<String>>>,
+    /// What the user named, for messages.
+    named: String,
+    timeout: Duration,
+}
+
+impl Client {
+    /// To the cluster of which `servers` are some brokers. Connects on first use.
+    pub fn new(servers: &[String], timeout: Duration) -> Self {
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .user_agent(concat!("ottla/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .expect("no option here can fail without TLS");
+        let brokers = Arc::new(RwLock::new(servers.to_vec()));
+        Self { http, brokers, named: servers.join(", "), timeout }
+    }
+
+    /// How long the user wants to wait for anything.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Makes a call, again while a broker says that this helps, until the time is up. A cluster of
+    /// which no broker can be connected fails at once.
+    pub async fn call(&self, call: &Call) -> Result<Answer, Failure> {
+        let deadline = Instant::now() + self.timeout;
+        let mut backoff = Backoff::default();
+        loop {
+            let refusal = match self.send(call, deadline).await {
+                Ok(answer) => return Ok(answer),
+                Err(refusal) => refusal,
+            };
+            let again =
+                refusal.worth_repeating() && !matches!(refusal, Refusal::Unreachable { .. });
+            let pause = backoff.next(refusal.retry_after());
+            if !again || Instant::now() + pause >= deadline {
+                return Err(refusal.into());
+            }
+            sleep(pause).await;
+        }
+    }
+
+    /// Makes a call once; every broker is asked in turn as long as none can have got it.
+    pub async fn send(&self, call: &Call, deadline: Instant) -> Result<Answer, Refusal> {
+        let mut why = String::from("no address was given");
+        for broker in self.order(call.first()) {
+            let refusal = match self.ask(&broker, call, deadline).await {
+                Ok(answer) => {
+                    self.prefer(&broker);
+                    return Ok(answer);
+                }
+                Err(refusal) => refusal,
+            };
+            if refusal.speaks_of_the_broker() {
+                self.pass_over(&broker);
+            }
+            why = match refusal.passed_over(call) {
+                Ok(reason) => reason,
+                Err(refusal) => return Err(refusal),
+            };
+        }
+        Err(Refusal::Unreachable { tried: self.named.clone(), why })
+    }
+
+    /// Makes a call at one broker.
+    async fn ask(&self, broker: &str, call: &Call, deadline: Instant) -> Result<Answer, Refusal> {
+        let url = Url::parse(&format!("http://{broker}{}", call.target()))
+            .map_err(|error| Refusal::NotSent(format!("{broker}: {error}")))?;
+        let asked = async {
+            let response = self.http.execute(call.request(url)).await?;
+            let (status, headers) = (response.status(), response.headers().clone());
+            Ok(Answer::new(status, headers, response.bytes().await?))
+        };
+        match timeout_at(deadline, asked).await {
+            Err(_elapsed) => Err(Refusal::Lost(format!("{broker} gave no answer in time"))),
+            Ok(Err(error)) => Err(Refusal::of(broker, &error)),
+            Ok(Ok(answer)) if answer.status().is_success() => Ok(answer),
+            Ok(Ok(answer)) => Err(Refusal::refused(broker, call, &answer)),
+        }
+    }
+
+    /// Adds brokers that the cluster told of.
+    pub fn learn(&self, addresses: impl IntoIterator<Item = String>) {
+        let mut brokers = self.brokers.write().unwrap_or_else(PoisonError::into_inner);
+        for address in addresses {
+            if !brokers.contains(&address) {
+                brokers.push(address);
+            }
+        }
+    }
+
+    fn order(&self, first: Option<&str>) -> Vec<String> {
+        let mut brokers = self.brokers.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(first) = first {
+            brokers.retain(|broker| broker != first);
+            brokers.insert(0, first.to_owned());
+        }
+        brokers
+    }
+
+    fn prefer(&self, broker: &str) {
+        let mut brokers = self.brokers.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = brokers.iter().position(|known| known == broker) {
+            brokers.swap(0, at);
+        }
+    }
+
+    fn pass_over(&self, broker: &str) {
+        let mut brokers = self.brokers.write().unwrap_or_else(PoisonError::into_inner);
+        if brokers.first().is_some_and(|first| first == broker) {
+            brokers.rotate_left(1);
+        }
+    }
+}
+
+/// How long to wait before asking again.
+#[derive(Debug)]
+pub struct Backoff(Duration);
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self(BACKOFF.0)
+    }
+}
+
+impl Backoff {
+    /// The next pause: what the broker asked for, if less than our own longest one.
+    pub fn next(&mut self, asked: Option<Duration>) -> Duration {
+        let own = self.0;
+        self.0 = (own * 2).min(BACKOFF.1);
+        asked.map_or(own, |asked| asked.min(BACKOFF.1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(servers: &[&str]) -> Client {
+        let servers: Vec<String> = servers.iter().map(|&server| server.to_owned()).collect();
+        Client::new(&servers, Duration::from_secs(1))
+    }
+
+    #[test]
+    fn the_broker_that_answered_is_asked_first_next_time() {
+        let client = client(&["a:1", "b:1", "c:1"]);
+        client.prefer("c:1");
+        assert_eq!(client.order(None), ["c:1", "b:1", "a:1"]);
+        client.pass_over("c:1");
+        assert_eq!(client.order(None), ["b:1", "a:1", "c:1"]);
+        assert_eq!(client.order(Some("x:1")), ["x:1", "b:1", "a:1", "c:1"]);
+    }
+
+    #[test]
+    fn brokers_are_learned_once() {
+        let client = client(&["a:1"]);
+        client.learn(["a:1".to_owned(), "b:1".to_owned()]);
+        assert_eq!(client.order(None), ["a:1", "b:1"]);
+    }
+
+    #[test]
+    fn pauses_grow_to_a_bound() {
+        let mut backoff = Backoff::default();
+        let pauses: Vec<_> = (0..7).map(|_| backoff.next(None).as_millis()).collect();
+        assert_eq!(pauses, [50, 100, 200, 400, 800, 1000, 1000]);
+        let asked = Some(Duration::from_secs(60));
+        assert_eq!(backoff.next(asked), Duration::from_secs(1));
+    }
+
+    #[tokio::test]
+    async fn a_cluster_that_is_not_there_fails_at_once() {
+        let client = client(&["127.0.0.1:1"]);
+        let failure = client.call(&Call::get("/v1/cluster")).await.unwrap_err();
+        assert_eq!(failure.exit, super::super::exit::Exit::Unavailable);
+        assert!(failure.message.contains("127.0.0.1:1"), "{}", failure.message);
+        assert!(failure.hint.unwrap().contains("ottla demo"));
+    }
+}

@@ -1,0 +1,75 @@
+//! Why a command did not do what was asked: one line for people, one object for scripts, one exit code.
+
+use super::exit::Exit;
+use crate::error::WriteOutcome;
+use serde::Serialize;
+use std::io;
+
+/// The end of a command that did not reach its goal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    /// What to leave the process with.
+    #[serde(skip)]
+    pub exit: Exit,
+    /// What happened, naming the thing.
+    pub message: String,
+    /// What to try next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// The server's code, if a server said it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<u32>,
+    /// What became of a write, if it was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<WriteOutcome>,
+}
+
+impl Failure {
+    /// With its exit code and message.
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into(), hint: None, error_code: None, outcome: None }
+    }
+
+    /// With what to try next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Ctrl-C: says nothing, the user knows.
+    pub fn interrupted() -> Self {
+        Self::new(Exit::Interrupted, "")
+    }
+
+    /// A file that cannot be used, and why.
+    pub fn file(path: &std::path::Path, error: &io::Error) -> Self {
+        let is_missing = error.kind() == io::ErrorKind::NotFound;
+        let exit = if is_missing { Exit::NotFound } else { Exit::Failed };
+        Self::new(exit, format!("{}: {error}", path.display()))
+    }
+}
+
+/// A failure of our own output. The reader of a pipe that has had enough is no failure: it ends the
+/// command quietly, with success (`ottla consume t | head`).
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self::new(Exit::Done, "");
+        }
+        Self::new(Exit::Failed, format!("standard output: {error}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_closed_pipe_ends_quietly() {
+        let failure = Failure::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert_eq!((failure.exit, failure.message.as_str()), (Exit::Done, ""));
+        let failure = Failure::from(io::Error::from(io::ErrorKind::StorageFull));
+        assert_eq!(failure.exit, Exit::Failed);
+    }
+}
