@@ -18,6 +18,7 @@ mod outcome;
 mod proposal;
 mod purge;
 mod role;
+mod succession;
 mod supervisor;
 pub mod transport;
 mod watermark;

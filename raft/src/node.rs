@@ -9,6 +9,7 @@ use crate::adapter::replica::Replica;
 use crate::adapter::service::{refuse, serve};
 use crate::group::Inner as GroupInner;
 use crate::proposal::Room;
+use crate::succession;
 use crate::supervisor::supervise;
 use crate::transport::{Handler, Hello, Lane, Request, Transport, TransportOptions};
 use crate::{CallError, Group, GroupHealth, GroupSpec, Machine, NodeId, Role};
@@ -165,6 +166,13 @@ impl Node {
         node.inner.tasks.spawn(tick(
             Arc::clone(&node.inner.doors),
             node.inner.options.timing.heartbeat,
+            node.inner.closing.clone(),
+        ));
+        let doors = Arc::clone(&node.inner.doors);
+        node.inner.tasks.spawn(succession::watch(
+            node.inner.transport.peer_events(),
+            move || doors.groups(),
+            node.inner.tasks.clone(),
             node.inner.closing.clone(),
         ));
         Ok(node)

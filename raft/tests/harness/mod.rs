@@ -1,8 +1,12 @@
-//! A cluster in this process: real stores in temporary directories, real TCP on loopback.
+//! A cluster in this process: real stores in temporary directories, real TCP on loopback. Each node has
+//! a runtime of its own, so that it can die like a process: all its tasks and sockets at once.
+
+mod proxy;
 
 use crate::invariants::History;
 use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt, join_all};
+use proxy::Proxy;
 use raft::transport::{Handler, Hello, Request};
 use raft::{
     Acks, Group, GroupId, GroupSpec, Machine, Node, NodeId, NodeOptions, Offset, Outcome, Position,
@@ -19,6 +23,7 @@ use storage::disk::RealDisk;
 use storage::{EngineKind, EntryKind, FlushPolicy, Store, StoreOptions};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -72,9 +77,23 @@ impl Handler for Everyone {
     }
 }
 
+struct Running {
+    node: Node,
+    store: Store,
+    runtime: Option<Runtime>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
 struct Member {
     dir: TempDir,
-    running: Option<(Node, Store)>,
+    running: Option<Running>,
     address: String,
 }
 
@@ -82,6 +101,8 @@ pub struct Cluster {
     members: BTreeMap<NodeId, Member>,
     groups: BTreeMap<GroupId, GroupSpec>,
     recorders: JoinSet<()>,
+    /// In front of a node (second) for a peer that dials it (first); none: they dial it directly.
+    proxies: BTreeMap<(NodeId, NodeId), Proxy>,
     pub history: History,
     pub engine: EngineKind,
     pub timing: Timing,
@@ -97,6 +118,7 @@ impl Cluster {
             members: (1..=count).map(|node| (NodeId(node), member())).collect(),
             groups: BTreeMap::new(),
             recorders: JoinSet::new(),
+            proxies: BTreeMap::new(),
             history: History::default(),
             engine: EngineKind::Segment,
             timing: Timing::default(),
@@ -111,6 +133,32 @@ impl Cluster {
         cluster.start_all().await;
         cluster.open(1, FlushPolicy::Always).await;
         cluster
+    }
+
+    /// The same, on wires that can be cut.
+    pub async fn three_on_wires() -> Self {
+        let mut cluster = Self::new(3);
+        cluster.wire().await;
+        cluster.start_all().await;
+        cluster.open(1, FlushPolicy::Always).await;
+        cluster
+    }
+
+    async fn wire(&mut self) {
+        for from in self.ids() {
+            for to in self.ids().into_iter().filter(|to| *to != from) {
+                self.proxies.insert((from, to), Proxy::start().await);
+            }
+        }
+    }
+
+    /// Cuts a node off from all others, or joins it again.
+    pub fn isolate(&self, node: NodeId, cut: bool) {
+        for ((from, to), proxy) in &self.proxies {
+            if *from == node || *to == node {
+                proxy.cut(cut);
+            }
+        }
     }
 
     pub fn ids(&self) -> Vec<NodeId> {
@@ -136,8 +184,11 @@ impl Cluster {
         };
         let store =
             tokio::task::spawn_blocking(move || Store::open(options)).await.unwrap().unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        member.address = listener.local_addr().unwrap().to_string();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
         let options = NodeOptions {
             id,
             disk: Uuid::from_u128(u128::from(id.0)),
@@ -146,8 +197,14 @@ impl Cluster {
             timing: self.timing,
             proposal_bytes_max: self.proposal_bytes_max,
         };
-        let node = Node::start(options, listener, Arc::new(Everyone)).await.unwrap();
-        member.running = Some((node, store));
+        let starting = runtime.spawn(async move {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap().to_string();
+            (Node::start(options, listener, Arc::new(Everyone)).await.unwrap(), address)
+        });
+        let (node, address) = starting.await.unwrap();
+        member.address = address;
+        member.running = Some(Running { node, store, runtime: Some(runtime) });
         self.introduce();
         for spec in self.groups.values().cloned().collect::<Vec<_>>() {
             self.open_on(id, spec).await;
@@ -156,16 +213,28 @@ impl Cluster {
 
     fn introduce(&self) {
         for (id, member) in &self.members {
-            for (node, _) in self.members.values().filter_map(|member| member.running.as_ref()) {
-                if node.id() != *id && !member.address.is_empty() {
-                    node.set_peer(*id, &member.address);
+            for Running { node, .. } in
+                self.members.values().filter_map(|member| member.running.as_ref())
+            {
+                if node.id() == *id || member.address.is_empty() {
+                    continue;
+                }
+                match self.proxies.get(&(node.id(), *id)) {
+                    Some(proxy) => {
+                        proxy.point(&member.address);
+                        node.set_peer(*id, &proxy.address);
+                    }
+                    None => node.set_peer(*id, &member.address),
                 }
             }
         }
     }
 
     async fn open_on(&mut self, id: NodeId, spec: GroupSpec) {
-        let group = self.node(id).open(spec, Box::<Words>::default()).await.unwrap();
+        let node = self.node(id);
+        let runtime = self.members[&id].running.as_ref().unwrap().runtime.as_ref().unwrap();
+        let opening = runtime.spawn(async move { node.open(spec, Box::<Words>::default()).await });
+        let group = opening.await.unwrap().unwrap();
         self.record(id, &group);
     }
 
@@ -213,7 +282,7 @@ impl Cluster {
     }
 
     pub fn node(&self, id: NodeId) -> Node {
-        self.members[&id].running.as_ref().unwrap().0.clone()
+        self.members[&id].running.as_ref().unwrap().node.clone()
     }
 
     pub fn group(&self, id: NodeId, group: u64) -> Group {
@@ -227,20 +296,30 @@ impl Cluster {
 
     /// Stops a node in order.
     pub async fn stop(&mut self, id: NodeId) {
-        let (node, store) = self.members.get_mut(&id).unwrap().running.take().unwrap();
-        node.shutdown().await;
-        drop(node);
-        tokio::task::spawn_blocking(move || store.close()).await.unwrap().unwrap();
+        let running = self.members.get_mut(&id).unwrap().running.take().unwrap();
+        running.node.shutdown().await;
+        close(running).await;
+    }
+
+    /// Ends a node like a process that is killed: no word to anyone.
+    pub async fn kill(&mut self, id: NodeId) {
+        let running = self.members.get_mut(&id).unwrap().running.take().unwrap();
+        close(running).await;
+    }
+
+    pub async fn kill_all(&mut self) {
+        for id in self.running() {
+            self.kill(id).await;
+        }
     }
 
     /// Stops every node, all at the same time.
     pub async fn stop_all(&mut self) {
         let running: Vec<_> =
             self.members.values_mut().filter_map(|member| member.running.take()).collect();
-        join_all(running.iter().map(|(node, _)| node.shutdown())).await;
-        for (node, store) in running {
-            drop(node);
-            tokio::task::spawn_blocking(move || store.close()).await.unwrap().unwrap();
+        join_all(running.iter().map(|running| running.node.shutdown())).await;
+        for running in running {
+            close(running).await;
         }
     }
 
@@ -288,6 +367,12 @@ impl Cluster {
     pub async fn values(&self, id: NodeId, group: u64) -> Vec<String> {
         values(&self.group(id, group)).await
     }
+}
+
+async fn close(running: Running) {
+    let store = running.store.clone();
+    drop(running);
+    tokio::task::spawn_blocking(move || store.close()).await.unwrap().unwrap();
 }
 
 /// A proposal of one batch.
