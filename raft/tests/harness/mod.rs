@@ -182,8 +182,16 @@ impl Cluster {
             segment_bytes: self.segment_bytes,
             tail_cache_bytes: 16 << 20,
         };
-        let store =
-            tokio::task::spawn_blocking(move || Store::open(options)).await.unwrap().unwrap();
+        // A killed node's tasks let go of the directory when their runtime has dropped them.
+        let store = until("the data directory is free", async || {
+            let options = options.clone();
+            match tokio::task::spawn_blocking(move || Store::open(options)).await.unwrap() {
+                Ok(store) => Some(store),
+                Err(error) if error.kind() == io::ErrorKind::ResourceBusy => None,
+                Err(error) => panic!("{error}"),
+            }
+        })
+        .await;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -269,7 +277,16 @@ impl Cluster {
         let mut voters = self.ids();
         let at = usize::try_from(id).unwrap() % voters.len();
         voters.rotate_left(at);
-        let spec = GroupSpec { id: GroupId::new(id), voters, flush };
+        self.open_spec(GroupSpec { id: GroupId::new(id), voters, flush }).await;
+    }
+
+    /// Opens a group on every running node, with these voters.
+    pub async fn open_with(&mut self, id: u64, flush: FlushPolicy, voters: &[u64]) {
+        let voters = voters.iter().copied().map(NodeId).collect();
+        self.open_spec(GroupSpec { id: GroupId::new(id), voters, flush }).await;
+    }
+
+    async fn open_spec(&mut self, spec: GroupSpec) {
         self.groups.insert(spec.id, spec.clone());
         for node in self.running() {
             self.open_on(node, spec.clone()).await;
