@@ -227,7 +227,7 @@ mod tests {
     use openraft::EntryPayload;
     use openraft::impls::EmptyNode;
     use proptest::prelude::*;
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeSet;
 
     fn entry(term: u64, index: u64, payload: EntryPayload<Data, u64, EmptyNode>) -> Entry {
         Entry { log_id: LogId::new_term_index(term, index), payload }
@@ -240,8 +240,6 @@ mod tests {
 
     fn request() -> AppendEntriesRequest<Types> {
         let voters = BTreeSet::from([1, 2]);
-        let nodes: BTreeMap<u64, EmptyNode> =
-            [(1, EmptyNode::default()), (2, EmptyNode::default())].into();
         AppendEntriesRequest {
             vote: Vote::new_committed(5, 2),
             prev_log_id: Some(LogId::new_term_index(4, 9)),
@@ -252,7 +250,7 @@ mod tests {
                 entry(
                     5,
                     13,
-                    EntryPayload::Membership(Membership::new(vec![voters], nodes).unwrap()),
+                    EntryPayload::Membership(Membership::new_with_defaults(vec![voters], [])),
                 ),
             ],
             leader_commit: None,
@@ -288,8 +286,7 @@ mod tests {
     fn golden_bytes() {
         let mut small = request();
         small.entries.truncate(2);
-        let hex: String =
-            joined(&encode_append(small)).iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = format!("{:02x}", joined(&encode_append(small)));
         let expected = concat!(
             "01", // format
             "0500000000000000",

@@ -13,7 +13,6 @@ use raft::{
     Proposal, Role, Timing,
 };
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -364,7 +363,8 @@ impl Cluster {
             match self.group(leader, group).propose(records(values), deadline).await {
                 Outcome::Appended(appended) => return appended.base_offset,
                 Outcome::NotAppended(_) if Instant::now() < deadline => {}
-                other => panic!("{other:?}"),
+                Outcome::NotAppended(why) => panic!("{why}"),
+                Outcome::Unknown(why) => panic!("{why}"),
             }
         }
     }
@@ -436,13 +436,5 @@ pub async fn values(group: &Group) -> Vec<String> {
             let base = u64::try_from(batch.base_offset()).unwrap();
             next = Offset::new(base + u64::from(batch.record_count()));
         }
-    }
-}
-
-/// Bounds a step that could hang.
-pub async fn within<T>(what: &str, step: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(PATIENCE, step).await {
-        Ok(done) => done,
-        Err(_elapsed) => panic!("not within {PATIENCE:?}: {what}"),
     }
 }

@@ -25,7 +25,7 @@ impl Proxy {
     }
 
     pub fn point(&self, address: &str) {
-        *self.target.lock().unwrap() = address.to_owned();
+        address.clone_into(&mut self.target.lock().unwrap());
     }
 
     pub fn cut(&self, cut: bool) {

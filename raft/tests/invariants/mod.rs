@@ -13,12 +13,15 @@ use raft::{GroupId, NodeId, Role, Watermark};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+/// A watermark of a replica in one of its runs.
+type Seen = (GroupId, NodeId, u64, Watermark);
+
 /// What was seen while a test ran; clones are the same history.
 #[derive(Debug, Clone, Default)]
 pub struct History {
     runs: Arc<AtomicU64>,
     roles: Arc<Mutex<Vec<(GroupId, NodeId, Role)>>>,
-    watermarks: Arc<Mutex<Vec<(GroupId, NodeId, u64, Watermark)>>>,
+    watermarks: Arc<Mutex<Vec<Seen>>>,
 }
 
 impl History {
@@ -39,7 +42,7 @@ impl History {
         self.roles.lock().unwrap().clone()
     }
 
-    pub fn watermarks(&self) -> Vec<(GroupId, NodeId, u64, Watermark)> {
+    pub fn watermarks(&self) -> Vec<Seen> {
         self.watermarks.lock().unwrap().clone()
     }
 }
