@@ -14,11 +14,11 @@ use raft::{
 };
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use storage::batch::{Compression, Record, RecordBatch};
-use storage::disk::RealDisk;
+use storage::disk::{Disk, RealDisk};
 use storage::{EngineKind, EntryKind, FlushPolicy, Store, StoreOptions};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -102,6 +102,8 @@ pub struct Cluster {
     recorders: JoinSet<()>,
     /// In front of a node (second) for a peer that dials it (first); none: they dial it directly.
     proxies: BTreeMap<(NodeId, NodeId), Proxy>,
+    /// A disk of its own for a node; none: the real one.
+    pub disks: BTreeMap<NodeId, Arc<dyn Disk>>,
     pub history: History,
     pub engine: EngineKind,
     pub timing: Timing,
@@ -118,6 +120,7 @@ impl Cluster {
             groups: BTreeMap::new(),
             recorders: JoinSet::new(),
             proxies: BTreeMap::new(),
+            disks: BTreeMap::new(),
             history: History::default(),
             engine: EngineKind::Segment,
             timing: Timing::default(),
@@ -143,7 +146,7 @@ impl Cluster {
         cluster
     }
 
-    async fn wire(&mut self) {
+    pub async fn wire(&mut self) {
         for from in self.ids() {
             for to in self.ids().into_iter().filter(|to| *to != from) {
                 self.proxies.insert((from, to), Proxy::start().await);
@@ -177,7 +180,7 @@ impl Cluster {
         let options = StoreOptions {
             dir: PathBuf::from(member.dir.path()),
             engine: self.engine,
-            disk: Arc::new(RealDisk),
+            disk: self.disks.get(&id).cloned().unwrap_or_else(|| Arc::new(RealDisk)),
             segment_bytes: self.segment_bytes,
             tail_cache_bytes: 16 << 20,
         };
@@ -238,11 +241,28 @@ impl Cluster {
     }
 
     async fn open_on(&mut self, id: NodeId, spec: GroupSpec) {
+        let running = self.members[&id].running.as_ref().unwrap();
+        let (id, group) = opened(id, running, spec).await;
+        self.record(id, &group);
+    }
+
+    /// Opens a group that is not opened at a start by itself.
+    pub async fn try_open(&self, id: NodeId, group: u64) -> io::Result<Group> {
+        let spec =
+            GroupSpec { id: GroupId::new(group), voters: self.ids(), flush: FlushPolicy::Always };
         let node = self.node(id);
         let runtime = self.members[&id].running.as_ref().unwrap().runtime.as_ref().unwrap();
-        let opening = runtime.spawn(async move { node.open(spec, Box::<Words>::default()).await });
-        let group = opening.await.unwrap().unwrap();
-        self.record(id, &group);
+        runtime.spawn(async move { node.open(spec, Box::<Words>::default()).await }).await.unwrap()
+    }
+
+    /// From now on a group is not opened at a start.
+    pub fn leave_closed(&mut self, group: u64) {
+        self.groups.remove(&GroupId::new(group));
+    }
+
+    /// Where a node keeps its data.
+    pub fn dir(&self, id: NodeId) -> &Path {
+        self.members[&id].dir.path()
     }
 
     fn record(&mut self, id: NodeId, group: &Group) {
@@ -287,8 +307,12 @@ impl Cluster {
 
     async fn open_spec(&mut self, spec: GroupSpec) {
         self.groups.insert(spec.id, spec.clone());
-        for node in self.running() {
-            self.open_on(node, spec.clone()).await;
+        let opening = self.members.iter().filter_map(|(id, member)| {
+            let running = member.running.as_ref()?;
+            Some(opened(*id, running, spec.clone()))
+        });
+        for (id, group) in join_all(opening).await {
+            self.record(id, &group);
         }
     }
 
@@ -320,7 +344,7 @@ impl Cluster {
     /// Ends a node like a process that is killed: no word to anyone.
     pub async fn kill(&mut self, id: NodeId) {
         let running = self.members.get_mut(&id).unwrap().running.take().unwrap();
-        close(running).await;
+        tokio::task::spawn_blocking(move || drop(running)).await.unwrap();
     }
 
     pub async fn kill_all(&mut self) {
@@ -384,6 +408,14 @@ impl Cluster {
     pub async fn values(&self, id: NodeId, group: u64) -> Vec<String> {
         values(&self.group(id, group)).await
     }
+}
+
+/// Opens a group on a node's own runtime.
+async fn opened(id: NodeId, running: &Running, spec: GroupSpec) -> (NodeId, Group) {
+    let node = running.node.clone();
+    let runtime = running.runtime.as_ref().unwrap();
+    let opening = runtime.spawn(async move { node.open(spec, Box::<Words>::default()).await });
+    (id, opening.await.unwrap().unwrap())
 }
 
 async fn close(running: Running) {
