@@ -4,6 +4,8 @@
 //!   listener ── connections, HTTP/1.1 and HTTP/2, shutdown
 //!     └── guard ── around every request: id, limits, rendered errors, metrics, panics
 //!           ├── native   /v1/…            ours
+//!           ├── proxy2   /topics…, …      REST Proxy v2, and Redpanda's stateless fetch
+//!           ├── proxy3   /v3/…            REST Proxy v3, the part worth having
 //!           ├── health   /livez, /readyz, /metrics, /openapi.json
 //!           └── /docs                     the same description to read and to try
 //!   media, offset, place, body, document   what a request says
@@ -30,6 +32,8 @@ mod native;
 mod offset;
 mod openapi;
 mod place;
+mod proxy2;
+mod proxy3;
 mod record;
 mod reply;
 
@@ -74,9 +78,11 @@ pub fn description() -> utoipa::openapi::OpenApi {
 fn all_routes() -> (Router<Door>, utoipa::openapi::OpenApi) {
     let (table, api) = OpenApiRouter::with_openapi(openapi::base())
         .merge(native::routes())
+        .merge(proxy2::routes())
+        .merge(proxy3::routes())
         .merge(health::routes())
         .split_for_parts();
-    (table, openapi::with_errors(api))
+    (table, openapi::finished(api))
 }
 
 fn docs_config() -> utoipa_swagger_ui::Config<'static> {

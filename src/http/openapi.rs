@@ -32,27 +32,37 @@ pub(super) fn base() -> OpenApi {
     Base::openapi()
 }
 
-/// Adds to every operation the errors of the table that it does not describe itself.
-pub(super) fn with_errors(mut api: OpenApi) -> OpenApi {
+/// Gives every operation a name of its own, and the errors of the table that it does not describe
+/// itself.
+pub(super) fn finished(mut api: OpenApi) -> OpenApi {
     let mut rows: BTreeMap<u16, Vec<String>> = BTreeMap::new();
     for kind in ErrorKind::ALL {
         let row = kind.row();
         rows.entry(row.status).or_default().push(format!("{} ({kind:?})", row.code));
     }
-    for item in api.paths.paths.values_mut() {
+    for (path, item) in &mut api.paths.paths {
         let operations = [
-            &mut item.get,
-            &mut item.put,
-            &mut item.post,
-            &mut item.delete,
-            &mut item.patch,
-            &mut item.head,
+            ("get", &mut item.get),
+            ("put", &mut item.put),
+            ("post", &mut item.post),
+            ("delete", &mut item.delete),
+            ("patch", &mut item.patch),
+            ("head", &mut item.head),
         ];
-        for operation in operations.into_iter().flatten() {
-            describe_errors(operation, &rows);
+        for (method, operation) in operations {
+            if let Some(operation) = operation {
+                operation.operation_id = Some(name(method, path));
+                describe_errors(operation, &rows);
+            }
         }
     }
     api
+}
+
+/// `get_v1_topics_topic_records` of `GET /v1/topics/{topic}/records`.
+fn name(method: &str, path: &str) -> String {
+    let words = path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    std::iter::once(method).chain(words).collect::<Vec<_>>().join("_")
 }
 
 fn describe_errors(operation: &mut Operation, rows: &BTreeMap<u16, Vec<String>>) {

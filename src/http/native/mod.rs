@@ -17,6 +17,10 @@ use super::door::Door;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub(super) use fetch::{Source, v2_page, wait};
+pub(super) use page::Bounds;
+pub(super) use produce::produced_load;
+
 /// All its routes.
 pub(super) fn routes() -> OpenApiRouter<Door> {
     OpenApiRouter::new()
