@@ -80,7 +80,7 @@ impl Database {
 
     /// A tree of it.
     pub(crate) fn tree(&self, name: &str) -> io::Result<sled::Tree> {
-        self.sled.open_tree(name).map_err(|error| self.named(from_sled(error)))
+        self.sled.open_tree(name).map_err(|error| self.named(&from_sled(error)))
     }
 
     /// Makes every write that returned before this call durable.
@@ -117,8 +117,8 @@ impl Database {
     }
 
     fn flush_now(&self) -> io::Result<()> {
-        self.sled.flush().map_err(|error| self.named(from_sled(error)))?;
-        fdatasync(&self.file).map_err(|error| self.named(error.into()))?;
+        self.sled.flush().map_err(|error| self.named(&from_sled(error)))?;
+        fdatasync(&self.file).map_err(|error| self.named(&error.into()))?;
         self.device_flushes.fetch_add(1, Ordering::Relaxed);
         let hook = self.after_flush.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(hook) = hook.as_ref() {
@@ -138,7 +138,7 @@ impl Database {
     }
 
     /// An error that says which database it came from.
-    pub(crate) fn named(&self, error: io::Error) -> io::Error {
+    pub(crate) fn named(&self, error: &io::Error) -> io::Error {
         io::Error::new(error.kind(), format!("{}: {error}", self.dir.display()))
     }
 }

@@ -145,7 +145,7 @@ impl State {
     }
 
     fn named(&self, error: sled::Error) -> io::Error {
-        self.inner.database.named(from_sled(error))
+        self.inner.database.named(&from_sled(error))
     }
 }
 

@@ -2,10 +2,10 @@
 
 use super::op::{Completion, Op, Step, Work};
 use super::stage::{Need, Stage};
-use crate::backing::{Backing, about, group_key};
+use crate::backing::{Backing, about};
 use crate::engine::SegmentId;
 use crate::log::{Core, Cut, Sealed};
-use crate::{FlushPolicy, GroupId, Index, Table};
+use crate::{FlushPolicy, GroupId, Index};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::sync::{Arc, Weak};
@@ -20,6 +20,8 @@ pub(super) struct Committer {
     stages: HashMap<GroupId, Stage>,
     /// Written entries in the tail caches, the oldest first: which log, up to where.
     cached: VecDeque<(Weak<Core>, Index)>,
+    /// Purges of this cycle whose point is not durable yet, with the segments to remove.
+    purges: Vec<(Arc<Core>, Vec<Index>)>,
 }
 
 /// An operation whose work is done but for what the whole cycle shares.
@@ -44,7 +46,7 @@ enum Effect {
 
 impl Committer {
     pub(super) fn new(backing: Arc<Backing>) -> Self {
-        Self { backing, stages: HashMap::new(), cached: VecDeque::new() }
+        Self { backing, stages: HashMap::new(), cached: VecDeque::new(), purges: Vec::new() }
     }
 
     /// When the next barrier is due although nobody asks.
@@ -57,9 +59,9 @@ impl Committer {
         if !ops.is_empty() {
             self.backing.totals.cycle();
         }
-        self.note_purges(&ops);
         let touched: HashSet<GroupId> = ops.iter().map(|op| op.log.group()).collect();
         let worked: Vec<Worked> = ops.into_iter().map(|op| self.work(op, now)).collect();
+        self.finish_purges();
         for group in &touched {
             self.settle(*group);
         }
@@ -76,32 +78,31 @@ impl Committer {
         self.evict();
     }
 
-    /// Makes all purge points of the cycle durable with one flush, before any segment goes. A purge
-    /// point may well be durable before entries that were queued ahead of it: they are below it, or
-    /// nobody was told that they are safe.
-    fn note_purges(&self, ops: &[Op]) {
-        let state = &self.backing.state;
-        let mut purged = Vec::new();
-        for op in ops {
-            let Work::Purge { marker, .. } = &op.work else { continue };
-            if op.log.failure().is_none() {
-                let row = crate::codec::encode(marker);
-                match state.put(Table::Purged, &group_key(op.log.group()), &row) {
-                    Ok(()) => purged.push(Arc::clone(&op.log)),
-                    Err(error) => op.log.fail(&error),
-                }
-            }
+    /// Makes the purge points of the cycle durable with one flush, then removes what lies below them.
+    fn finish_purges(&mut self) {
+        if self.purges.is_empty() {
+            return;
         }
-        if !purged.is_empty()
-            && let Err(error) = state.durable_flush()
-        {
-            self.state_failed(&error, purged.iter());
+        let purges = std::mem::take(&mut self.purges);
+        let flushed = self.backing.state.durable_flush();
+        if let Err(error) = &flushed {
+            self.state_failed(error, purges.iter().map(|(log, _)| log));
+            return;
+        }
+        for (log, remove) in purges {
+            if let Err(error) = self.purge(&log, &remove) {
+                self.log_failed(&log, &error);
+            }
         }
     }
 
     fn work(&mut self, op: Op, now: Instant) -> Worked {
         let Op { log, work, bytes, done } = op;
         let mut worked = Worked { log, bytes, done, effect: Effect::None };
+        // What follows a purge may not be on disk before it: that would be a gap.
+        if self.purges.iter().any(|(log, _)| log.group() == worked.log.group()) {
+            self.finish_purges();
+        }
         if worked.log.failure().is_some() {
             return worked;
         }
@@ -121,7 +122,10 @@ impl Committer {
                 Ok(())
             }
             Work::Cut { next, cut } => self.cut(&log, next, cut),
-            Work::Purge { remove, .. } => self.purge(&log, &remove),
+            Work::Purge { marker, remove } => {
+                let noted = log.note_purged(&marker);
+                noted.map(|()| self.purges.push((Arc::clone(&log), remove)))
+            }
             Work::Remove => {
                 self.stages.remove(&log.group());
                 worked.effect = Effect::Removed(self.remove(&log));

@@ -3,8 +3,8 @@
 //! One cycle takes what the queue holds and does, for all groups together:
 //!
 //! ```text
-//!   purge points, one state flush           (before anything is removed)
 //!   writes, per log in order                (rolls and cuts between them, each durable by itself)
+//!   purge points, one state flush, removals (before anything later of the same logs is written)
 //!   callbacks of logs that asked for no barrier
 //!   one barrier over every segment that needs it
 //!   votes, one state flush                  (so a vote is never durable before its log)

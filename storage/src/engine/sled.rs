@@ -60,9 +60,9 @@ impl SledEngine {
         let segments = database.tree("segments")?;
         let mut base_offsets = BTreeMap::new();
         for row in &segments {
-            let (key, value) = row.map_err(|error| database.named(from_sled(error)))?;
+            let (key, value) = row.map_err(|error| database.named(&from_sled(error)))?;
             let (Some(segment), Some(offset)) = (segment_of(&key), number(&value)) else {
-                return Err(database.named(damaged("a segment's row of a wrong length")));
+                return Err(database.named(&damaged("a segment's row of a wrong length")));
             };
             base_offsets.insert(segment, Offset::new(offset));
         }
@@ -187,7 +187,7 @@ impl SledEngine {
     }
 
     fn failed(&self, error: sled::Error) -> io::Error {
-        self.database.named(from_sled(error))
+        self.database.named(&from_sled(error))
     }
 }
 

@@ -4,12 +4,10 @@
 //! the active one, if there is one, is the last.
 
 use super::terms::Terms;
+use crate::engine::segment::{HEADER_BYTES as FILE_HEADER_BYTES, frame_bytes};
 use crate::{Header, Index, Marker, Offset, Position, SealedEnd};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
-
-/// What frames take beside the payload, for the decision to roll; engines may differ by a few bytes.
-pub(crate) const FRAME_BYTES: u64 = 64;
 
 /// A segment that takes no more entries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,13 +57,15 @@ impl Active {
     pub(crate) fn push(&mut self, header: &Header) {
         self.end = Some(Marker { position: header.position, next_offset: header.next_offset() });
         self.max_timestamp = self.max_timestamp.max(header.max_timestamp);
-        self.bytes += u64::from(header.payload_len) + FRAME_BYTES;
+        self.bytes += frame_bytes(header.payload_len);
         self.terms.push(header.position);
     }
 
-    /// Whether an entry of this size belongs into the next segment.
+    /// Whether an entry of this size belongs into the next segment. The sizes are those of segment
+    /// files, which should not outgrow what was allocated ahead.
     pub(crate) fn is_full_for(&self, payload_len: u32, segment_bytes: u64) -> bool {
-        self.end.is_some() && self.bytes + u64::from(payload_len) + FRAME_BYTES > segment_bytes
+        let bytes = FILE_HEADER_BYTES + self.bytes + frame_bytes(payload_len);
+        self.end.is_some() && bytes > segment_bytes
     }
 
     /// Ends the segment; without entries there is nothing to seal.

@@ -188,6 +188,12 @@ impl Core {
         state.durable_flush()
     }
 
+    /// Notes where the log begins; nothing below goes before this is durable.
+    pub(crate) fn note_purged(&self, marker: &Marker) -> io::Result<()> {
+        let key = group_key(self.group);
+        self.backing.state.put(Table::Purged, &key, &codec::encode(marker))
+    }
+
     pub(crate) fn note_removed(&self, removed: &[Index]) -> io::Result<()> {
         let rows = removed.iter().map(|first| (row_key(self.group, *first), None)).collect();
         self.backing.state.change(Table::Catalogue, rows)

@@ -75,12 +75,11 @@ impl Core {
             let cached = Cached::new(header, entry.payload);
             let frame = Frame { header, payload: cached.payload.clone(), durable };
             inner.tail.push(cached);
-            match steps.last_mut() {
-                Some(Step::Write { frames, .. }) => frames.push(frame),
-                _ => {
-                    let segment = SegmentId { group: self.group(), first };
-                    steps.push(Step::Write { segment, frames: vec![frame] });
-                }
+            if let Some(Step::Write { frames, .. }) = steps.last_mut() {
+                frames.push(frame);
+            } else {
+                let segment = SegmentId { group: self.group(), first };
+                steps.push(Step::Write { segment, frames: vec![frame] });
             }
             records += u64::from(record_count);
             headers.push(header);

@@ -126,15 +126,11 @@ impl Model {
 
     /// The marker of a purge up to `index`.
     pub fn marker(&self, index: u64) -> Marker {
-        match self.entries.get((index - self.begin()) as usize) {
-            Some((header, _)) => {
-                Marker { position: header.position, next_offset: header.next_offset() }
-            }
-            None => {
-                let term = self.last().map_or(1, |last| last.term.get());
-                Marker { position: position(term, index), next_offset: self.next_offset().plus(7) }
-            }
+        if let Some((header, _)) = self.entries.get((index - self.begin()) as usize) {
+            return Marker { position: header.position, next_offset: header.next_offset() };
         }
+        let term = self.last().map_or(1, |last| last.term.get());
+        Marker { position: position(term, index), next_offset: self.next_offset().plus(7) }
     }
 
     /// Panics at the first difference.
