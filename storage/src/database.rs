@@ -9,7 +9,7 @@
 //! A failed flush is final: after `fsync` reports an error the kernel may have dropped the dirty
 //! pages, and asking again would be told that all is well.
 
-use rustix::fs::{fdatasync, fsync};
+use rustix::fs::{FlockOperation, fdatasync, flock, fsync};
 use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -31,11 +31,24 @@ type AfterFlush = Box<dyn Fn() + Send + Sync>;
 pub(crate) struct Database {
     dir: PathBuf,
     sled: sled::Db,
-    file: File,
+    file: DataFile,
     flushes: Mutex<Flushes>,
     flushed: Condvar,
     device_flushes: AtomicU64,
     after_flush: Mutex<Option<AfterFlush>>,
+}
+
+/// sled's data file, through a descriptor of our own. sled locks it, and threads of sled may hold on to
+/// it for a moment after the database was dropped: whoever drops ours waits for them (dropped after
+/// the field before it), so that the database can be opened again at once.
+struct DataFile(File);
+
+impl Drop for DataFile {
+    fn drop(&mut self) {
+        if let Err(error) = flock(&self.0, FlockOperation::LockExclusive) {
+            tracing::warn!(%error, "waiting for sled to let go of its file");
+        }
+    }
 }
 
 /// Concurrent callers share flushes: one that began after a caller's writes covers them.
@@ -70,7 +83,7 @@ impl Database {
         Ok(Self {
             dir: dir.to_path_buf(),
             sled,
-            file,
+            file: DataFile(file),
             flushes: Mutex::default(),
             flushed: Condvar::new(),
             device_flushes: AtomicU64::new(0),
@@ -118,7 +131,7 @@ impl Database {
 
     fn flush_now(&self) -> io::Result<()> {
         self.sled.flush().map_err(|error| self.named(&from_sled(error)))?;
-        fdatasync(&self.file).map_err(|error| self.named(&error.into()))?;
+        fdatasync(&self.file.0).map_err(|error| self.named(&error.into()))?;
         self.device_flushes.fetch_add(1, Ordering::Relaxed);
         let hook = self.after_flush.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(hook) = hook.as_ref() {

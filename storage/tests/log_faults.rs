@@ -177,7 +177,7 @@ fn an_interval_counts_records_and_ends_by_itself() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(options(dir.path(), EngineKind::Segment, Arc::new(RealDisk))).unwrap();
     let log = store.log(GroupId::new(1)).unwrap();
-    let hour = Duration::from_secs(3600);
+    let hour = Duration::from_hours(1);
     log.set_flush(FlushPolicy::Interval { every: hour, messages: 3 });
     for index in 0..2 {
         append(&log, vec![data(1, index, batch(1, 100, index))]);

@@ -64,13 +64,14 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 struct Run {
-    dir: tempfile::TempDir,
     engine: EngineKind,
     store: Option<Store>,
     log: Option<Log>,
     model: Model,
     term: u64,
     seed: u64,
+    /// The last to go.
+    dir: tempfile::TempDir,
 }
 
 impl Run {

@@ -5,7 +5,7 @@
 //! cut. An acknowledgement counts if it came before the cut.
 //!
 //! What must be found: the log as it was after some operation, not earlier than the last acknowledged
-//! one, or in the middle of an append after it.
+//! one, or in the middle of an append or a truncation after it.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,6 +14,7 @@
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
     clippy::cast_sign_loss,
+    clippy::similar_names,
     clippy::wildcard_enum_match_arm,
     dead_code,
     missing_docs,
@@ -44,6 +45,8 @@ enum Step {
     PurgeBeyond,
     Vote,
     Checkpoint,
+    /// The process dies and starts again; the page cache stays.
+    Kill,
     /// Wait for everything, so that the cut finds a quiet log too.
     Wait,
 }
@@ -57,6 +60,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::PurgeBeyond),
         2 => Just(Step::Vote),
         1 => Just(Step::Checkpoint),
+        1 => Just(Step::Kill),
         2 => Just(Step::Wait),
     ]
 }
@@ -81,7 +85,6 @@ struct Machine {
 }
 
 struct Run {
-    dir: tempfile::TempDir,
     disk: FaultyDisk,
     policy: FlushPolicy,
     machine: Arc<Mutex<Machine>>,
@@ -95,6 +98,8 @@ struct Run {
     votes: u64,
     term: u64,
     seed: u64,
+    /// The last to go.
+    dir: tempfile::TempDir,
 }
 
 impl Run {
@@ -197,6 +202,14 @@ impl Run {
                     self.checkpoint = Some((last, bytes));
                 }
             }
+            Step::Kill => {
+                let before = self.log().state();
+                self.log = None;
+                self.store = None;
+                self.start();
+                let after = self.log().state();
+                assert_eq!((after.last, after.purged), (before.last, before.purged));
+            }
             Step::Wait => {
                 self.log().sync().unwrap();
                 let number = self.past.len() - 1;
@@ -296,10 +309,9 @@ impl Run {
             found.extend(log.entries(from..Index::new(next), usize::MAX).unwrap());
         }
         let acknowledged = self.machine.lock().unwrap().acknowledged;
-        let matches = |past: &Past, torn: bool| {
-            let least = if torn { past.torn_next } else { past.next };
+        let matches = |past: &Past, least: u64, most: u64| {
             // A purge point may be durable before the entries below it.
-            let is_end = (least..=past.next).contains(&next) || (next == begin && least <= next);
+            let is_end = (least..=most).contains(&next) || (next == begin && least <= next);
             is_end
                 && found.iter().all(|entry| {
                     let index = entry.header.position.index.get();
@@ -308,12 +320,15 @@ impl Run {
                     })
                 })
         };
-        let is_past = self
-            .past
-            .iter()
-            .enumerate()
-            .skip(acknowledged)
-            .any(|(number, past)| matches(past, number > acknowledged));
+        let past = &self.past;
+        let is_past =
+            matches(&past[acknowledged], past[acknowledged].next, past[acknowledged].next)
+                || (acknowledged + 1..past.len()).any(|number| {
+                    let (before, after) = (&past[number - 1], &past[number]);
+                    // An append leaves some of its entries, a truncation some of what it takes.
+                    matches(after, after.torn_next, after.next)
+                        || matches(before, after.next, before.next)
+                });
         assert!(
             is_past,
             "found {begin}..{next}, which is no past of the log since operation {acknowledged}: {:?}",

@@ -190,11 +190,14 @@ impl Committer {
         stage.settle(engine.as_ref())?;
         log.note_cut(next, &cut)?;
         let group = log.group();
-        for first in cut.remove {
+        let mut removed = Vec::with_capacity(cut.remove.len());
+        for (first, _) in cut.remove {
             let segment = SegmentId { group, first };
             engine.remove(segment)?;
             self.stage(log).dirty.remove(&segment);
+            removed.push(first);
         }
+        log.note_removed(&removed)?;
         if let Some(first) = cut.shorten {
             engine.cut(SegmentId { group, first }, next.previous())?;
         }

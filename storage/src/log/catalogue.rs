@@ -91,6 +91,11 @@ pub(crate) enum Row {
     },
     /// It was made durable and sealed.
     Sealed(Sealed),
+    /// A truncation takes all of it: it may be there still, or be gone.
+    Leaving {
+        /// The offset of its first record.
+        base_offset: Offset,
+    },
 }
 
 /// The segments of one log.
@@ -103,8 +108,8 @@ pub(crate) struct Catalogue {
 /// What a truncation does to the segments on disk.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Cut {
-    /// Segments that go as a whole, the last first.
-    pub(crate) remove: Vec<Index>,
+    /// Segments that go as a whole with the offsets where they began, the last first.
+    pub(crate) remove: Vec<(Index, Offset)>,
     /// The segment that loses its end.
     pub(crate) shorten: Option<Index>,
     /// What that segment is afterwards, if it is a sealed one.
@@ -135,10 +140,10 @@ impl Catalogue {
         let mut cut = Cut::default();
         let next = last.map_or(Index::ZERO, Index::next);
         if let Some(active) = self.active.take_if(|active| active.first >= next) {
-            cut.remove.push(active.first);
+            cut.remove.push((active.first, active.base_offset));
         }
         while let Some(gone) = self.sealed.pop_back_if(|sealed| sealed.first >= next) {
-            cut.remove.push(gone.first);
+            cut.remove.push((gone.first, gone.base_offset));
         }
         let Some(left) = left else { return cut };
         cut.shorten = Some(left.first);

@@ -175,8 +175,11 @@ impl Core {
         if lowers {
             put_durable_mark(state, self.group, next)?;
         }
-        let mut changes: Vec<_> =
-            cut.remove.iter().map(|first| (row_key(self.group, *first), None)).collect();
+        let leaving = |(first, base_offset): &(Index, Offset)| {
+            let row = Row::Leaving { base_offset: *base_offset };
+            (row_key(self.group, *first), Some(codec::encode(&row)))
+        };
+        let mut changes: Vec<_> = cut.remove.iter().map(leaving).collect();
         if let Some(sealed) = &cut.sealed {
             let row = codec::encode(&Row::Created { base_offset: sealed.base_offset });
             changes.push((row_key(self.group, sealed.first), Some(row)));

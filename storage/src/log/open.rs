@@ -6,11 +6,11 @@
 //! | a sealed row and its segment | opened without reading it |
 //! | a segment without a sealed row, followed by another | was durable before the next one was made: has to be whole |
 //! | the last segment without a sealed row | may have a torn tail, above what was durable for certain |
-//! | a row without its segment | refused: it was durable |
+//! | a row without its segment | refused: it was durable; unless a truncation was removing it |
 //! | a gap between segments, or before the first | refused |
 //! | a durable mark beyond the last entry | refused |
 
-use super::catalogue::{Active, Catalogue, Row, Sealed};
+use super::catalogue::{Active, Catalogue, Row};
 use super::core::{Core, Inner, durable_mark, row_key};
 use super::tail::Tail;
 use super::terms::Terms;
@@ -95,6 +95,7 @@ impl<'a> Opening<'a> {
                 && match row {
                     Row::Sealed(sealed) => sealed.end.position.index >= begin,
                     Row::Created { .. } => **first >= begin,
+                    Row::Leaving { .. } => false,
                 }
         });
         if let Some((first, _)) = lost {
@@ -136,7 +137,8 @@ impl<'a> Opening<'a> {
             let sealed = active.seal().ok_or_else(|| {
                 corrupt(format!("the segment that begins at index {first} is empty"))
             })?;
-            self.note_sealed(&sealed)?;
+            self.note(first, &Row::Created { base_offset })?;
+            self.note(first, &Row::Sealed(sealed.clone()))?;
             catalogue.sealed.push_back(sealed);
             return Ok(());
         }
@@ -145,6 +147,10 @@ impl<'a> Opening<'a> {
         if stale {
             return self.remove(first);
         }
+        // After a crash of the process alone its last writes may still be in the page cache only; the
+        // frames that follow will claim that they are durable.
+        engine.barrier(&[segment])?;
+        self.note(first, &Row::Created { base_offset })?;
         catalogue.active = Some(active);
         Ok(())
     }
@@ -168,24 +174,29 @@ impl<'a> Opening<'a> {
         if let Some(sealed) = catalogue.sealed.back() {
             return Ok(sealed.end.next_offset);
         }
+        // The purge point before the row: a row may be older than a truncation and what came after.
         match (self.rows.get(&first), self.purged) {
-            (Some(Row::Created { base_offset }), _) => Ok(*base_offset),
+            (_, Some(purged)) if purged.first_kept() == first => Ok(purged.next_offset),
+            (_, None) if first == Index::ZERO => Ok(Offset::ZERO),
+            (Some(Row::Created { base_offset } | Row::Leaving { base_offset }), _) => {
+                Ok(*base_offset)
+            }
             (Some(Row::Sealed(sealed)), _) => Ok(sealed.base_offset),
-            (None, Some(purged)) if purged.first_kept() == first => Ok(purged.next_offset),
-            (None, _) if first == Index::ZERO => Ok(Offset::ZERO),
             (None, _) => Err(corrupt(format!(
                 "nothing says at which offset the segment that begins at index {first} begins"
             ))),
         }
     }
 
-    fn note_sealed(&self, sealed: &Sealed) -> io::Result<()> {
-        let row = codec::encode(&Row::Sealed(sealed.clone()));
-        let key = row_key(self.group, sealed.first);
-        if key.len() + row.len() > State::ROW_BYTES_MAX {
+    /// Notes a segment whose row was lost or is out of date: once a purge ends inside it, nothing else
+    /// says where it began.
+    fn note(&self, first: Index, row: &Row) -> io::Result<()> {
+        let value = codec::encode(row);
+        let key = row_key(self.group, first);
+        if key.len() + value.len() > State::ROW_BYTES_MAX || self.rows.get(&first) == Some(row) {
             return Ok(());
         }
-        self.backing.state.put(Table::Catalogue, &key, &row)
+        self.backing.state.put(Table::Catalogue, &key, &value)
     }
 
     /// Nothing that was durable for certain may be missing at the end.

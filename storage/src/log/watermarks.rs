@@ -67,8 +67,9 @@ impl Watermarks {
         self.cuts.pop_front();
     }
 
-    /// Entries below `next` are gone, whatever became of them.
-    pub(crate) fn purge(&mut self, next: Index) {
+    /// The log is empty and begins at `next`. (A purge inside the log moves nothing: that an entry
+    /// was purged does not make it durable, and what is durable is claimed in the frames that follow.)
+    pub(crate) fn restart(&mut self, next: Index) {
         self.durable = self.durable.max(next);
         self.written = self.written.max(next);
         self.flushed = self.flushed.max(next);

@@ -196,11 +196,11 @@ impl Core {
                 inner.last = Some(marker.position);
                 inner.next_offset = marker.next_offset;
                 inner.tail.reset(first);
+                inner.marks.restart(first);
             } else {
                 inner.tail.evict(first);
             }
             inner.terms.purge(first);
-            inner.marks.purge(first);
             inner.cursors.clear();
             inner.generation += 1;
             inner.catalogue.purge(index)
