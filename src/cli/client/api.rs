@@ -1,5 +1,6 @@
 //! The calls by name: where each lives, what it takes and gives.
 
+use super::super::exit::Exit;
 use super::super::failure::Failure;
 use super::{Call, Client, Refusal};
 use crate::broker::{BrokerView, ClusterView, HealthView, SettingView, TopicSummary, TopicView};
@@ -126,7 +127,14 @@ impl Client {
 
     /// A topic, whole.
     pub async fn describe(&self, topic: &TopicName) -> Result<TopicView, Failure> {
-        self.call(&Call::get(format!("/v1/topics/{topic}"))).await?.json()
+        let answer = self.call(&Call::get(format!("/v1/topics/{topic}"))).await;
+        let answer = answer.map_err(|failure| {
+            if failure.exit != Exit::NotFound {
+                return failure;
+            }
+            failure.hint(format!("create it with `ottla topic create {topic}`"))
+        })?;
+        answer.json()
     }
 
     /// Creates a topic; `true` if it was not there yet.

@@ -204,18 +204,20 @@ impl Producing {
             }
         }
         self.lanes.close();
+        let interrupted = interrupt();
+        tokio::pin!(interrupted);
         loop {
-            let report = tokio::select! {
-                report = self.lanes.report() => report,
-                () = interrupt(), if matches!(stop, Stop::End) => {
+            tokio::select! {
+                report = self.lanes.report() => match report {
+                    Some(Report::Appended { records, bytes }) => self.tally.appended(records, bytes),
+                    Some(Report::Failed(failure)) => stop = stop.or_failed(failure),
+                    None => break,
+                },
+                // The first Ctrl-C ended the reading, if that had not ended before; this one is meant.
+                () = &mut interrupted => {
                     stop = Stop::Interrupted;
-                    continue;
+                    break;
                 }
-            };
-            match report {
-                Some(Report::Appended { records, bytes }) => self.tally.appended(records, bytes),
-                Some(Report::Failed(failure)) => stop = stop.or_failed(failure),
-                None => break,
             }
         }
         let result = match stop {
