@@ -200,7 +200,9 @@ impl Printing {
         output: &mut Output,
     ) -> Result<(), Failure> {
         match output.format() {
-            Format::Json => output.json(&shape::object(&self.topic, partition, record))?,
+            Format::Json => {
+                output.json(&shape::Object { topic: &self.topic, partition, record })?
+            }
             Format::Text => {
                 let mut bytes = Vec::new();
                 self.shape.write(&mut bytes, &self.topic, partition, record);

@@ -4,7 +4,8 @@ use super::clock;
 use crate::topic::{PartitionId, TopicName};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value, json};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use std::borrow::Cow;
 use std::io::Write as _;
 use std::str::FromStr;
 use storage::batch::RecordRef;
@@ -121,39 +122,62 @@ fn headers(record: &RecordRef<'_>) -> Vec<u8> {
 }
 
 /// A record for programs. What is not UTF-8 is base64 under `key_base64` or `value_base64`.
-pub(super) fn object(topic: &TopicName, partition: PartitionId, record: &RecordRef<'_>) -> Value {
-    let mut object = Map::new();
-    object.insert("topic".to_owned(), json!(topic.as_str()));
-    object.insert("partition".to_owned(), json!(partition.0));
-    object.insert("offset".to_owned(), json!(record.offset));
-    object.insert("timestamp".to_owned(), json!(record.timestamp));
-    insert(&mut object, "key", record.key);
-    insert(&mut object, "value", record.value);
-    let headers: Vec<Value> = record
-        .headers()
-        .map(|(name, value)| {
-            let mut header = Map::new();
-            header.insert("name".to_owned(), json!(name));
-            insert(&mut header, "value", value);
-            Value::Object(header)
-        })
-        .collect();
-    object.insert("headers".to_owned(), Value::Array(headers));
-    Value::Object(object)
+pub(super) struct Object<'a> {
+    /// Where it comes from.
+    pub(super) topic: &'a TopicName,
+    /// Of it.
+    pub(super) partition: PartitionId,
+    /// The record.
+    pub(super) record: &'a RecordRef<'a>,
 }
 
-fn insert(object: &mut Map<String, Value>, name: &str, bytes: Option<&[u8]>) {
-    let (name, value) = match bytes.map(|bytes| (bytes, std::str::from_utf8(bytes))) {
-        None => (name.to_owned(), Value::Null),
-        Some((_, Ok(text))) => (name.to_owned(), json!(text)),
-        Some((bytes, Err(_not_text))) => (format!("{name}_base64"), json!(STANDARD.encode(bytes))),
-    };
-    object.insert(name, value);
+impl Serialize for Object<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_map(None)?;
+        object.serialize_entry("topic", self.topic)?;
+        object.serialize_entry("partition", &self.partition)?;
+        object.serialize_entry("offset", &self.record.offset)?;
+        object.serialize_entry("timestamp", &self.record.timestamp)?;
+        field(&mut object, ["key", "key_base64"], self.record.key)?;
+        field(&mut object, ["value", "value_base64"], self.record.value)?;
+        let headers = self.record.headers();
+        let headers: Vec<_> = headers.map(|(name, value)| Header { name, value }).collect();
+        object.serialize_entry("headers", &headers)?;
+        object.end()
+    }
+}
+
+struct Header<'a> {
+    name: Cow<'a, str>,
+    value: Option<&'a [u8]>,
+}
+
+impl Serialize for Header<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut header = serializer.serialize_map(None)?;
+        header.serialize_entry("name", &self.name)?;
+        field(&mut header, ["value", "value_base64"], self.value)?;
+        header.end()
+    }
+}
+
+/// Under the first name as text, or under the second one as base64.
+fn field<M: SerializeMap>(
+    to: &mut M,
+    [text, base64]: [&'static str; 2],
+    bytes: Option<&[u8]>,
+) -> Result<(), M::Error> {
+    match bytes.map(|bytes| (bytes, std::str::from_utf8(bytes))) {
+        None => to.serialize_entry(text, &()),
+        Some((_, Ok(value))) => to.serialize_entry(text, value),
+        Some((bytes, Err(_not_text))) => to.serialize_entry(base64, &STANDARD.encode(bytes)),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::{Value, json};
     use storage::batch::{BatchBuilder, Compression};
 
     /// Runs `check` with a record of key `key`, `value` and one header.
@@ -199,7 +223,12 @@ mod tests {
     #[test]
     fn bytes_that_are_not_text_are_base64() {
         let topic = TopicName::new("t").unwrap();
-        let json = |value| with_record(value, |record| object(&topic, PartitionId(4), record));
+        let json = |value| {
+            with_record(value, |record| {
+                let object = Object { topic: &topic, partition: PartitionId(4), record };
+                serde_json::to_value(object).unwrap()
+            })
+        };
         let expected = json!({
             "topic": "t", "partition": 4, "offset": 0, "timestamp": 1_700_000_000_123_i64,
             "key": "key", "value": "v", "headers": [{ "name": "source", "value": "web" }],

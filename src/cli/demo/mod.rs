@@ -226,6 +226,8 @@ Ctrl-C stops the cluster; its data stays."
 
 /// Asks all at once, waits, and kills what is left after the deadline or a second Ctrl-C.
 async fn stop_all(mut children: Vec<Child>, data: &Path, output: &Output) {
+    // Of those that died before it was told when they did.
+    children.retain(|child| child.pid().is_some());
     for child in &mut children {
         child.ask_to_stop();
     }
