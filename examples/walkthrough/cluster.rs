@@ -48,7 +48,7 @@ impl Cluster {
         let data = tempfile::tempdir()?;
         let ottla = binary().await?;
         let mut demo = Command::new(&ottla)
-            .args(["demo", "-n", "3", "--any-port", "--format", "json", "--data"])
+            .args(["demo", "-n", "3", "--any-port", "--quiet", "--format", "json", "--data"])
             .arg(data.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
