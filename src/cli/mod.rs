@@ -106,7 +106,7 @@ enum Command {
     /// Start a whole cluster on this machine, and stop it with Ctrl-C
     Demo(demo::DemoArgs),
     /// Run one broker
-    Server(server::ServerArgs),
+    Server(Box<server::ServerArgs>),
     /// Create, list, describe, alter and delete topics
     #[command(subcommand)]
     Topic(topic::TopicCommand),
@@ -136,7 +136,7 @@ impl Cli {
     pub async fn run(self) -> ExitCode {
         let Self { global, command } = self;
         if let Command::Server(args) = command {
-            return server::run(args).await;
+            return server::run(*args).await;
         }
         warn_on_stderr();
         let mut output = global.output();

@@ -201,7 +201,7 @@ impl Printing {
     ) -> Result<(), Failure> {
         match output.format() {
             Format::Json => {
-                output.json(&shape::Object { topic: &self.topic, partition, record })?
+                output.json(&shape::Object { topic: &self.topic, partition, record })?;
             }
             Format::Text => {
                 let mut bytes = Vec::new();
