@@ -121,7 +121,7 @@ impl Default for Config {
             tail_cache_bytes: 64 << 20,
             heartbeat: Duration::from_millis(150),
             election_min: Duration::from_millis(600),
-            election_max: Duration::from_millis(1000),
+            election_max: Duration::from_secs(1),
             proposal_bytes_max: 128 << 20,
             produce_bytes_max: 128 << 20,
             fetches_max: 4096,

@@ -207,7 +207,10 @@ impl Partition {
         // `latest` means everything acknowledged before, wherever it was acknowledged.
         let freshness = match reading.from {
             FetchFrom::Latest => Freshness::Linearizable,
-            _ => reading.freshness,
+            FetchFrom::Offset(_)
+            | FetchFrom::Earliest
+            | FetchFrom::Last(_)
+            | FetchFrom::Timestamp(_) => reading.freshness,
         };
         let tail = self.tail(freshness, reading.deadline).await?;
         let offset = match reading.from {

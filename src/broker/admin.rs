@@ -45,7 +45,11 @@ impl Inner {
         };
         match self.route(errand).await? {
             Reply::Changed(changed) => Ok(changed),
-            other => Err(super::unexpected(&other)),
+            other @ (Reply::Produced(_)
+            | Reply::Fetched(_)
+            | Reply::Tail(_)
+            | Reply::Status(_)
+            | Reply::Settled) => Err(super::unexpected(&other)),
         }
     }
 
@@ -97,7 +101,7 @@ impl Inner {
         let gone = || Error::new(ErrorKind::ShuttingDown, "this broker is shutting down");
         let mut images = self.images.clone();
         let seen = images.wait_for(|image| image.revision() >= revision);
-        drop(timeout_at(deadline, seen).await.map_err(late)?.map_err(|_| gone())?);
+        drop(timeout_at(deadline, seen).await.map_err(late)?.map_err(|_closed| gone())?);
         for group in groups {
             let mut held = self.held.subscribe();
             let hosted = |image: &Image| {
@@ -111,7 +115,7 @@ impl Inner {
                     !held.contains_key(group)
                 }
             });
-            drop(timeout_at(deadline, settled).await.map_err(late)?.map_err(|_| gone())?);
+            drop(timeout_at(deadline, settled).await.map_err(late)?.map_err(|_closed| gone())?);
             let Some(open) = self.node.group(*group) else { continue };
             let mut roles = open.watch_role();
             let led = roles.wait_for(|role| match role {
@@ -120,7 +124,7 @@ impl Inner {
                 | Role::Electing { .. }
                 | Role::Taking { .. } => false,
             });
-            drop(timeout_at(deadline, led).await.map_err(late)?.map_err(|_| gone())?);
+            drop(timeout_at(deadline, led).await.map_err(late)?.map_err(|_closed| gone())?);
         }
         Ok(())
     }

@@ -156,7 +156,7 @@ fn grown_voters(voters: &[NodeId], in_sync: &[NodeId]) -> Option<Vec<NodeId>> {
         in_sync.iter().copied().filter(|node| !voters.contains(node)).collect();
     new.sort_unstable();
     let most = (voters.len() + new.len()).min(VOTERS_MAX);
-    let wanted = if most % 2 == 0 { most - 1 } else { most };
+    let wanted = if most.is_multiple_of(2) { most - 1 } else { most };
     if wanted <= voters.len() {
         return None;
     }

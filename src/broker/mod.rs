@@ -213,7 +213,11 @@ impl Broker {
         errand.payload = Some(payload);
         match self.inner.route(errand).await? {
             Reply::Produced(produced) => Ok(produced),
-            other => Err(unexpected(&other)),
+            other @ (Reply::Fetched(_)
+            | Reply::Tail(_)
+            | Reply::Changed(_)
+            | Reply::Status(_)
+            | Reply::Settled) => Err(unexpected(&other)),
         }
     }
 
@@ -232,7 +236,11 @@ impl Broker {
         let _place = self.inner.admission.fetch()?;
         match self.inner.route(errand).await? {
             Reply::Fetched(fetched) => Ok(fetched),
-            other => Err(unexpected(&other)),
+            other @ (Reply::Produced(_)
+            | Reply::Tail(_)
+            | Reply::Changed(_)
+            | Reply::Status(_)
+            | Reply::Settled) => Err(unexpected(&other)),
         }
     }
 
@@ -315,7 +323,11 @@ impl Inner {
     async fn tail_of(&self, errand: Errand) -> Result<Tail, Error> {
         match self.route(errand).await? {
             Reply::Tail(tail) => Ok(tail),
-            other => Err(unexpected(&other)),
+            other @ (Reply::Produced(_)
+            | Reply::Fetched(_)
+            | Reply::Changed(_)
+            | Reply::Status(_)
+            | Reply::Settled) => Err(unexpected(&other)),
         }
     }
 

@@ -130,22 +130,21 @@ impl Inner {
         let mut search = Search::default();
         loop {
             let likely = [self.local_leader(errand.group), self.hints.get(errand.group)];
-            match search.next(&likely, &errand.candidates) {
-                Some(target) => match self.attempt(&errand, target).await {
+            if let Some(target) = search.next(&likely, &errand.candidates) {
+                match self.attempt(&errand, target).await {
                     Ok(answered) => return answered,
                     Err((vain, told)) => {
                         search.told = told;
                         search.last = Some(vain);
                         self.hints.forget(errand.group);
                     }
-                },
-                None => {
-                    let until = Instant::now() + search.round();
-                    if until >= errand.deadline {
-                        return Err(search.failure(&errand));
-                    }
-                    self.pause(errand.group, until).await;
                 }
+            } else {
+                let until = Instant::now() + search.round();
+                if until >= errand.deadline {
+                    return Err(search.failure(&errand));
+                }
+                self.pause(errand.group, until).await;
             }
             if Instant::now() >= errand.deadline {
                 return Err(search.failure(&errand));

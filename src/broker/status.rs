@@ -156,8 +156,8 @@ impl Told {
                 self.leaders.insert(group.group, (broker, group));
             }
         }
-        let broken = status.broken.into_iter().map(|(group, why)| (broker, group, why));
-        self.broken.extend(broken);
+        let stopped = status.broken.into_iter().map(|(group, why)| (broker, group, why));
+        self.broken.extend(stopped);
     }
 
     fn partition(&self, partition: u32, placed: &Placed) -> PartitionView {

@@ -57,7 +57,12 @@ impl Ask {
     pub(super) fn wait(&self) -> Duration {
         match self {
             Self::Fetch { wait, .. } => *wait,
-            _ => Duration::ZERO,
+            Self::Produce { .. }
+            | Self::Tail { .. }
+            | Self::Trim { .. }
+            | Self::Administer(_)
+            | Self::Status { .. }
+            | Self::Settle { .. } => Duration::ZERO,
         }
     }
 }

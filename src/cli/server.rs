@@ -12,6 +12,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
+/// Libraries that tell what only their authors want to know; a filter of the operator's goes before.
+const QUIET: &str = "openraft=warn,sled=warn,hyper=warn";
+
 /// Flags of `ottla server`.
 #[derive(Debug, clap::Args)]
 pub(super) struct ServerArgs {
@@ -86,7 +89,7 @@ fn configure(said: Overrides, file: Option<PathBuf>) -> Result<Config, String> {
 
 /// Log lines go to standard error, from here on.
 fn log(config: &Config) -> Result<(), String> {
-    let filter = EnvFilter::try_new(&config.log_level)
+    let filter = EnvFilter::try_new(format!("{QUIET},{}", config.log_level))
         .map_err(|error| format!("log-level {:?}: {error}", config.log_level))?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     let set = match config.log_format {

@@ -175,7 +175,7 @@ impl Image {
             Command::Register(broker) => self.register(broker)?,
             Command::CreateTopic { name, id, placed_at, placement, settings } => {
                 self.check_placement(placed_at, &placement, 0)?;
-                self.create_topic(name, id, placement, settings)?
+                self.create_topic(&name, id, placement, settings)?
             }
             Command::AddPartitions { name, placed_at, placement } => {
                 let have = self.topic(&name).map_err(Refusal::Rejected)?.partitions.len();
@@ -258,18 +258,18 @@ impl Image {
 
     fn create_topic(
         &mut self,
-        name: TopicName,
+        name: &TopicName,
         id: Uuid,
         placement: Vec<Vec<NodeId>>,
         settings: BTreeMap<String, String>,
     ) -> Result<bool, Refusal> {
-        if self.topics.contains_key(&name) {
+        if self.topics.contains_key(name) {
             let error = Error::new(ErrorKind::TopicExists, format!("topic {name} exists"));
             return Err(Refusal::Rejected(error));
         }
         let settings = Settings::of(settings);
         self.topics.insert(name.clone(), Arc::new(Topic { id, settings, partitions: Vec::new() }));
-        Ok(self.add_partitions(&name, placement))
+        Ok(self.add_partitions(name, placement))
     }
 
     fn add_partitions(&mut self, name: &TopicName, placement: Vec<Vec<NodeId>>) -> bool {
@@ -291,11 +291,11 @@ impl Image {
     ) -> Result<bool, Refusal> {
         let settings = self.topic(name).map_err(Refusal::Rejected)?.settings.with(changes);
         let Some(topic) = self.topics.get_mut(name) else { return Ok(false) };
-        let changed = topic.settings != settings;
-        if changed {
+        let is_news = topic.settings != settings;
+        if is_news {
             Arc::make_mut(topic).settings = settings;
         }
-        Ok(changed)
+        Ok(is_news)
     }
 
     fn delete_topic(&mut self, name: &TopicName, id: Uuid) -> Result<bool, Refusal> {
