@@ -37,6 +37,16 @@ impl Failure {
         self
     }
 
+    /// Both of them: a line each, and of a write the worst.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.message = format!("{}\n{}", self.message, other.message);
+        if other.outcome == Some(WriteOutcome::Unknown) && self.outcome != other.outcome {
+            (self.exit, self.outcome, self.hint) = (other.exit, other.outcome, other.hint);
+        }
+        self
+    }
+
     /// Ctrl-C: says nothing, the user knows.
     pub fn interrupted() -> Self {
         Self::new(Exit::Interrupted, "")
@@ -64,6 +74,19 @@ impl From<io::Error> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_two_failures_both_are_told_and_the_worst_counts() {
+        let definite = Failure::new(Exit::Failed, "one");
+        let mut unknown = Failure::new(Exit::Unavailable, "two").hint("look");
+        unknown.outcome = Some(WriteOutcome::Unknown);
+        let both = definite.and(unknown);
+        assert_eq!((both.exit, both.message.as_str()), (Exit::Unavailable, "one\ntwo"));
+        assert_eq!(
+            (both.outcome, both.hint.as_deref()),
+            (Some(WriteOutcome::Unknown), Some("look"))
+        );
+    }
 
     #[test]
     fn a_closed_pipe_ends_quietly() {

@@ -127,6 +127,11 @@ impl Gather {
         self.open.values().map(|open| open.since + self.limits.linger).min()
     }
 
+    /// How many records are in open batches.
+    pub(super) fn open_records(&self) -> u64 {
+        self.open.values().map(|open| u64::from(open.closed.records.record_count())).sum()
+    }
+
     /// Closes what has lingered long enough.
     pub(super) fn close_due(&mut self, now: Instant) -> Vec<Closed> {
         let due = |open: &Open| open.since + self.limits.linger <= now;

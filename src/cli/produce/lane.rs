@@ -41,8 +41,13 @@ pub(super) enum Report {
         /// Bytes of their keys and values.
         bytes: u64,
     },
-    /// It is not, or nobody knows; its lane is closed.
+    /// It is not, or nobody knows; its lane sends nothing more.
     Failed(Failure),
+    /// It was not sent, since one before it failed.
+    Unsent {
+        /// How many records.
+        records: u64,
+    },
 }
 
 type Waiting = (Closed, OwnedSemaphorePermit);
@@ -100,8 +105,7 @@ impl Lanes {
             self.tasks.spawn(lane.run(waiting));
             batches
         });
-        // A lane that is gone has reported why, and that report ends the run.
-        drop(lane.send((closed, room)));
+        lane.send((closed, room)).expect("a lane ends only after its queue was closed");
     }
 
     /// No batch comes any more: [`Lanes::report`] ends after the last one.
@@ -127,14 +131,19 @@ struct Lane {
 
 impl Lane {
     async fn run(mut self, mut waiting: mpsc::UnboundedReceiver<Waiting>) {
+        let mut has_failed = false;
         while let Some((closed, _room)) = waiting.recv().await {
             let (records, bytes) = (u64::from(closed.records.record_count()), closed.bytes);
-            let report = match self.send(closed).await {
-                Ok(()) => Report::Appended { records, bytes },
-                Err(failure) => Report::Failed(failure),
+            let report = if has_failed {
+                Report::Unsent { records }
+            } else {
+                match self.send(closed).await {
+                    Ok(()) => Report::Appended { records, bytes },
+                    Err(failure) => Report::Failed(failure),
+                }
             };
-            let failed = matches!(report, Report::Failed(_));
-            if self.reports.send(report).is_err() || failed {
+            has_failed |= matches!(report, Report::Failed(_));
+            if self.reports.send(report).is_err() {
                 return;
             }
         }

@@ -26,7 +26,7 @@ use clap::{Args, ValueEnum};
 use gather::{Gather, Limits};
 use header::Header;
 use keying::Keying;
-use lane::{Lanes, Report, Sending};
+use lane::{Lanes, Sending};
 use lines::Lines;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -197,7 +197,9 @@ impl Producing {
     /// Reads until the end, then waits for what is under way; both end early at a failure.
     async fn run(mut self) -> (Tally, Result<Exit, Failure>) {
         let mut stop = self.read().await;
-        if !matches!(stop, Stop::Failed(_)) {
+        if matches!(stop, Stop::Failed(_)) {
+            self.tally.unsent(self.gather.open_records());
+        } else {
             // What was read before Ctrl-C is still sent: those lines have left their source.
             for closed in self.gather.close_all() {
                 self.lanes.submit(closed).await;
@@ -209,8 +211,11 @@ impl Producing {
         loop {
             tokio::select! {
                 report = self.lanes.report() => match report {
-                    Some(Report::Appended { records, bytes }) => self.tally.appended(records, bytes),
-                    Some(Report::Failed(failure)) => stop = stop.or_failed(failure),
+                    Some(report) => {
+                        if let Err(failure) = self.tally.take(report) {
+                            stop = stop.and_failed(failure);
+                        }
+                    }
                     None => break,
                 },
                 // The first Ctrl-C ended the reading, if that had not ended before; this one is meant.
@@ -236,10 +241,11 @@ impl Producing {
             tokio::select! {
                 biased;
                 () = &mut interrupted => return Stop::Interrupted,
-                Some(report) = self.lanes.report() => match report {
-                    Report::Appended { records, bytes } => self.tally.appended(records, bytes),
-                    Report::Failed(failure) => return Stop::Failed(failure),
-                },
+                Some(report) = self.lanes.report() => {
+                    if let Err(failure) = self.tally.take(report) {
+                        return Stop::Failed(failure);
+                    }
+                }
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                     for closed in self.gather.close_due(Instant::now()) {
                         self.lanes.submit(closed).await;
@@ -285,11 +291,11 @@ impl Producing {
 }
 
 impl Stop {
-    /// The first failure is the one that is told.
-    fn or_failed(self, failure: Failure) -> Self {
+    /// Each partition may fail in its own way, and all of it is told.
+    fn and_failed(self, failure: Failure) -> Self {
         match self {
             Self::End | Self::Interrupted => Self::Failed(failure),
-            failed @ Self::Failed(_) => failed,
+            Self::Failed(first) => Self::Failed(first.and(failure)),
         }
     }
 }

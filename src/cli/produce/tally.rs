@@ -1,5 +1,7 @@
 //! How far a run is, and what it came to.
 
+use super::lane::Report;
+use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::cli::size::{Count, Size, rate, whole_rate};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -12,6 +14,7 @@ pub(super) struct Tally {
     records: u64,
     bytes: u64,
     batches: u64,
+    unsent: u64,
     begun: Instant,
     bar: ProgressBar,
 }
@@ -22,6 +25,7 @@ struct Summary {
     records: u64,
     bytes: u64,
     batches: u64,
+    unsent: u64,
     seconds: f64,
     records_per_second: f64,
 }
@@ -37,7 +41,7 @@ impl Tally {
             }
             Some(_) | None => ProgressBar::hidden(),
         };
-        Self { records: 0, bytes: 0, batches: 0, begun: Instant::now(), bar }
+        Self { records: 0, bytes: 0, batches: 0, unsent: 0, begun: Instant::now(), bar }
     }
 
     /// So many bytes of the file were read.
@@ -45,12 +49,26 @@ impl Tally {
         self.bar.set_position(position);
     }
 
-    /// A batch was acknowledged.
-    pub(super) fn appended(&mut self, records: u64, bytes: u64) {
+    /// Counts what became of a batch; gives back a failure.
+    pub(super) fn take(&mut self, report: Report) -> Result<(), Failure> {
+        match report {
+            Report::Appended { records, bytes } => self.appended(records, bytes),
+            Report::Unsent { records } => self.unsent(records),
+            Report::Failed(failure) => return Err(failure),
+        }
+        Ok(())
+    }
+
+    fn appended(&mut self, records: u64, bytes: u64) {
         self.records += records;
         self.bytes += bytes;
         self.batches += 1;
         self.bar.set_message(format!("{} records", Count(self.records)));
+    }
+
+    /// Records were read, but not sent since something before them failed.
+    pub(super) fn unsent(&mut self, records: u64) {
+        self.unsent += records;
     }
 
     /// Tells what it came to.
@@ -61,12 +79,17 @@ impl Tally {
             records: self.records,
             bytes: self.bytes,
             batches: self.batches,
+            unsent: self.unsent,
             seconds: elapsed.as_secs_f64(),
             records_per_second: rate(self.records, elapsed).round(),
         };
         output.result(&summary, |summary| {
+            let unsent = match summary.unsent {
+                0 => String::new(),
+                records => format!("; {} more were read, but not sent", Count(records)),
+            };
             format!(
-                "produced {} records ({}) in {:.3} s: {} records/s",
+                "produced {} records ({}) in {:.3} s: {} records/s{unsent}",
                 Count(summary.records),
                 Size(summary.bytes),
                 summary.seconds,
