@@ -174,6 +174,10 @@ impl Calls {
         if let Some(sender) = state.written.remove(&correlation) {
             self.settle(sender, answer.map_err(|why| self.unanswered(why)));
         }
+        if state.written.is_empty() {
+            // The bytes that brought it counted as heard while it was still owed.
+            state.owed_since = None;
+        }
     }
 
     /// The peer sent something, so it lives.
@@ -294,5 +298,33 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         self.calls.withdraw(self.correlation);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use storage::GroupId;
+
+    const TWO: NodeId = NodeId(2);
+
+    fn asked(calls: &Arc<Calls>) -> Ticket {
+        let ask = Ask { kind: 1, group: GroupId::ZERO, body: Vec::new() };
+        calls.enqueue(ask, Instant::now() + Duration::from_secs(60)).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_answered_everything_owes_nothing_however_long_it_is_silent() {
+        let calls = Arc::new(Calls::new(TWO, 1 << 20));
+        let tickets = [asked(&calls), asked(&calls)];
+        drop(calls.take_frame().await);
+        assert!(calls.owed_since().is_some());
+        // The bytes of both answers come in one read, before either is known.
+        calls.heard(Instant::now());
+        calls.answer(tickets[0].correlation, Ok(Bytes::new()));
+        assert!(calls.owed_since().is_some(), "one answer is still owed");
+        calls.answer(tickets[1].correlation, Ok(Bytes::new()));
+        assert_eq!(calls.owed_since(), None);
     }
 }
