@@ -143,9 +143,9 @@ async fn healthy(plan: &Plan, within: Duration, client: &Client) -> Result<(), F
         let at = Client::new(std::slice::from_ref(&node.http), LOOK_EVERY * 10);
         loop {
             every.tick().await;
-            let reason = match at.health().await {
-                Ok(health) if health.healthy && health.controller.is_some() => break,
-                Ok(health) => health.reasons.join("; "),
+            let reason = match not_ready(&at, plan.nodes.len()).await {
+                Ok(None) => break,
+                Ok(Some(reason)) => reason,
                 Err(failure) => failure.message,
             };
             if Instant::now() >= deadline {
@@ -157,6 +157,16 @@ async fn healthy(plan: &Plan, within: Duration, client: &Client) -> Result<(), F
     }
     client.learn(plan.nodes.iter().map(|node| node.http.clone()));
     Ok(())
+}
+
+/// Why the cluster is not ready as a node sees it. One that knows of itself alone may be healthy.
+async fn not_ready(node: &Client, nodes: usize) -> Result<Option<String>, Failure> {
+    let health = node.health().await?;
+    if !health.healthy {
+        return Ok(Some(health.reasons.join("; ")));
+    }
+    let known = node.cluster().await?.brokers.len();
+    Ok((known < nodes).then(|| format!("{known} of {nodes} nodes have joined")))
 }
 
 /// A node, for programs.
