@@ -76,7 +76,7 @@ struct Search {
     told: Option<NodeId>,
     /// Rounds in vain.
     rounds: u32,
-    /// The last reason.
+    /// The reason that says most.
     last: Option<Vain>,
 }
 
@@ -99,6 +99,15 @@ impl Search {
         let next = order.copied().find(|node| !self.asked.contains(node))?;
         self.asked.push(next);
         Some(next)
+    }
+
+    /// Remembers why it was in vain. A replica that was reached and does not lead says more than one
+    /// that was not reached.
+    fn note(&mut self, vain: Vain) {
+        let says_less = matches!(vain, Vain::NotSent(_)) && self.last == Some(Vain::NotLeader);
+        if !says_less {
+            self.last = Some(vain);
+        }
     }
 
     /// Begins another round; gives the pause before it.
@@ -135,7 +144,7 @@ impl Inner {
                     Ok(answered) => return answered,
                     Err((vain, told)) => {
                         search.told = told;
-                        search.last = Some(vain);
+                        search.note(vain);
                         self.hints.forget(errand.group);
                     }
                 }
@@ -254,6 +263,17 @@ mod tests {
         assert_eq!(search.next(&[], &[A, B]), Some(B));
         search.told = Some(A);
         assert_eq!(search.next(&[], &[A, B]), None);
+    }
+
+    #[test]
+    fn a_replica_that_does_not_lead_says_more_than_one_that_is_gone() {
+        let gone = || Vain::NotSent("gone".to_owned());
+        let mut search = Search::default();
+        search.note(gone());
+        assert_eq!(search.last, Some(gone()));
+        search.note(Vain::NotLeader);
+        search.note(gone());
+        assert_eq!(search.last, Some(Vain::NotLeader));
     }
 
     #[test]
