@@ -88,3 +88,41 @@ pub(super) async fn no_such_method(request: Request) -> Error {
     let message = format!("{} does not take {}", request.uri().path(), request.method());
     Error::new(ErrorKind::MethodNotAllowed, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::http::limits::Limits;
+    use crate::server::Server;
+    use axum::Router;
+    use axum::body::Body;
+    use axum::middleware::from_fn_with_state;
+    use axum::routing::get;
+    use tokio_util::sync::CancellationToken;
+    use tower::ServiceExt;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_handler_that_panics_is_answered_with_a_500() {
+        let dir = tempfile::tempdir().unwrap();
+        let any = || "127.0.0.1:0".to_owned();
+        let data = dir.path().to_owned();
+        let config = Config { data, http: any(), peer: any(), ..Config::default() };
+        let server = Box::pin(Server::start(config)).await.unwrap();
+        let broker = server.broker().clone();
+        let door =
+            Door::new(broker, Limits::DEFAULT, CancellationToken::new(), bytes::Bytes::new());
+        let router: Router = Router::new()
+            .route("/broken", get(|| async { panic!("a bug") as &'static str }))
+            .layer(from_fn_with_state(door.clone(), guard))
+            .with_state(door);
+        let request = Request::builder().uri("/broken").body(Body::empty()).unwrap();
+        let response = router.oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 500);
+        let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["error_code"], ErrorKind::Internal.row().code);
+        assert!(!body["message"].as_str().unwrap().contains("a bug\""), "{body}");
+        server.shutdown().await.unwrap();
+    }
+}
