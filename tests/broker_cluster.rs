@@ -430,6 +430,9 @@ async fn a_wiped_disk_under_a_used_id_is_refused_with_both_disks() {
     let wiped = cluster.servers[2].as_ref().unwrap();
     let why = timeout(DEADLINE, wiped.failed()).await.unwrap();
     assert!(why.contains("node 3") && why.contains("disk"), "{why}");
+    // The others go on: none of them took it for the node it was.
+    cluster.broker(0).create_topic(new_topic("t", 1, 1), deadline()).await.unwrap();
+    assert_eq!(cluster.broker(1).health().await.broken, [""; 0]);
     cluster.stop().await;
 }
 

@@ -278,6 +278,11 @@ impl Node {
         self.inner.transport.set_peer(node, address);
     }
 
+    /// The same for a peer whose disk is known: from now on only a node with that disk is talked to.
+    pub fn set_peer_with_disk(&self, node: NodeId, address: &str, disk: Uuid) {
+        self.inner.transport.set_peer_with_disk(node, address, disk);
+    }
+
     /// From now on we say this cluster to peers.
     pub fn set_cluster(&self, cluster: Uuid) {
         self.inner.transport.set_cluster(cluster);

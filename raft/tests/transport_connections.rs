@@ -66,7 +66,10 @@ async fn the_handlers_refusal_arrives_and_can_end() {
     refusal(&one, "the disk of node 1 was wiped").await;
     let hello = two.handler.hellos().pop().unwrap();
     let disk = Uuid::from_u128(1);
-    assert_eq!(hello, Hello { from: ONE, to: TWO, cluster: Uuid::nil(), disk });
+    assert_eq!(
+        hello,
+        Hello { from: ONE, to: TWO, to_disk: Uuid::nil(), cluster: Uuid::nil(), disk }
+    );
 
     two.handler.refuse(None);
     one.knows(&two).await;
@@ -173,7 +176,7 @@ async fn a_slow_handler_is_not_taken_for_a_hung_peer() {
 /// Connects to node 2 by hand, as node 1 on the control lane.
 async fn by_hand(two: &Bench) -> TcpStream {
     let disk = Uuid::from_u128(1);
-    let hello = Hello { from: ONE, to: TWO, cluster: Uuid::nil(), disk };
+    let hello = Hello { from: ONE, to: TWO, to_disk: Uuid::nil(), cluster: Uuid::nil(), disk };
     let hello = storage::codec::encode(&hello);
     let mut greeting = b"OTTL\x01\x00\x01".to_vec();
     greeting.extend(u16::try_from(hello.len()).unwrap().to_le_bytes());

@@ -84,7 +84,7 @@ impl Inner {
     fn keep_peers(&self, image: &crate::metadata::Image) {
         for broker in image.brokers().filter(|broker| broker.id != self.node.id()) {
             if self.gate.note(broker) {
-                self.node.set_peer(broker.id, &broker.peer);
+                self.node.set_peer_with_disk(broker.id, &broker.peer, broker.disk);
                 self.complain(identity::note_peer(self.store.state(), broker));
             }
         }

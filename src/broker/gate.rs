@@ -7,6 +7,9 @@
 //! | a known id, with another disk | refused: a wiped disk forgot its votes and acknowledged records |
 //! | an unknown id | admitted: it may be about to join |
 //!
+//! The other way round, this node dials a known peer for the disk it registered, and a peer with another
+//! disk refuses: else a leader would go on to feed a follower that has forgotten what it acknowledged.
+//!
 //! The disks are remembered over a restart, so that the gate is closed before the image is back.
 
 use crate::metadata::image::wiped_disk;
@@ -81,7 +84,8 @@ mod tests {
 
     fn hello(from: u64, disk: u128) -> Hello {
         let disk = Uuid::from_u128(disk);
-        Hello { from: NodeId(from), to: NodeId(1), cluster: Uuid::nil(), disk }
+        let (to, nil) = (NodeId(1), Uuid::nil());
+        Hello { from: NodeId(from), to, to_disk: nil, cluster: nil, disk }
     }
 
     fn gate() -> Gate {

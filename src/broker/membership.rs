@@ -139,7 +139,7 @@ impl Inner {
 
     fn node_told(&self, node: NodeId, broker: Option<&Registration>) {
         if let Some(broker) = broker {
-            self.node.set_peer(node, &broker.peer);
+            self.node.set_peer_with_disk(node, &broker.peer, broker.disk);
         }
     }
 }

@@ -79,12 +79,13 @@ impl Broker {
         };
         let handler: Arc<Door> = Arc::clone(&door);
         let node = Node::start(node_options, listener, handler).await?;
-        // What was noted last goes before what was true at the first start.
-        for founder in &founders {
-            node.set_peer(NodeId(founder.id), &founder.peer);
-        }
         for peer in &known {
-            node.set_peer(peer.id, &peer.peer);
+            node.set_peer_with_disk(peer.id, &peer.peer, peer.disk);
+        }
+        // What was noted last goes before what was true at the first start.
+        let is_known = |id| known.iter().any(|peer| peer.id == id);
+        for founder in founders.iter().filter(|founder| !is_known(NodeId(founder.id))) {
+            node.set_peer(NodeId(founder.id), &founder.peer);
         }
         let (machine, images) = MetadataMachine::new();
         let spec =

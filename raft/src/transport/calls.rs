@@ -311,7 +311,7 @@ mod tests {
 
     fn asked(calls: &Arc<Calls>) -> Ticket {
         let ask = Ask { kind: 1, group: GroupId::ZERO, body: Vec::new() };
-        calls.enqueue(ask, Instant::now() + Duration::from_secs(60)).unwrap()
+        calls.enqueue(ask, Instant::now() + Duration::from_mins(1)).unwrap()
     }
 
     #[tokio::test]

@@ -110,7 +110,7 @@ async fn dial(
     let dialling = async {
         let mut socket = TcpStream::connect(address).await?;
         wire::tune(&socket)?;
-        match greeting::greet(&mut socket, lane, &local.hello(peer.node)).await? {
+        match greeting::greet(&mut socket, lane, &local.hello(peer.node, peer.disk())).await? {
             Verdict::Accepted => Ok(socket),
             Verdict::Refused(why) => Err(DialError::Refused(why)),
         }

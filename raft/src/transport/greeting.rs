@@ -30,6 +30,9 @@ pub struct Hello {
     pub from: NodeId,
     /// Whom it means to reach.
     pub to: NodeId,
+    /// The disk it means to reach there, nil if it knows none: a node that lost its disk has lost its
+    /// votes and its log, so it must not be taken for the one that had them.
+    pub to_disk: Uuid,
     /// Its cluster, nil before it belongs to one.
     pub cluster: Uuid,
     /// The identity of its disk: made once per data directory.
@@ -42,13 +45,19 @@ impl Hello {
     /// | dialler            | acceptor    |                                        |
     /// |--------------------|-------------|----------------------------------------|
     /// | means another node |             | refused, unless it means whoever is here |
+    /// | means another disk |             | refused: ours was wiped                |
     /// | has the same id    |             | refused: two nodes with one id         |
     /// | cluster A          | cluster B   | refused                                |
     /// | cluster A or nil   | A or nil    | the floor above decides                |
-    pub(super) fn fits(&self, node: NodeId, cluster: Uuid) -> Result<(), String> {
-        let Self { from, to, .. } = self;
+    pub(super) fn fits(&self, node: NodeId, disk: Uuid, cluster: Uuid) -> Result<(), String> {
+        let Self { from, to, to_disk, .. } = self;
         if *to != node && *to != NodeId::WHOEVER {
             return Err(format!("node {from} means to reach node {to}, but this is node {node}"));
+        }
+        if !to_disk.is_nil() && *to_disk != disk {
+            return Err(format!(
+                "node {from} knows node {node} with disk {to_disk}, but its disk now is {disk}"
+            ));
         }
         if *from == node {
             return Err(format!("the dialling node says it is node {from}, but that is this node"));
@@ -165,8 +174,12 @@ mod tests {
     const B: Uuid = Uuid::from_u128(0xb);
     const NIL: Uuid = Uuid::nil();
 
+    /// The disk of the node that is greeted.
+    const OURS: Uuid = Uuid::from_u128(2);
+
     fn hello(from: u64, to: u64, cluster: Uuid) -> Hello {
-        Hello { from: NodeId(from), to: NodeId(to), cluster, disk: Uuid::from_u128(1) }
+        let (to_disk, disk) = (NIL, Uuid::from_u128(1));
+        Hello { from: NodeId(from), to: NodeId(to), to_disk, cluster, disk }
     }
 
     #[test]
@@ -178,6 +191,8 @@ mod tests {
             (hello(1, 2, A), NIL, None),
             (hello(1, 2, NIL), NIL, None),
             (hello(1, 0, A), A, None),
+            (Hello { to_disk: OURS, ..hello(1, 2, A) }, A, None),
+            (Hello { to_disk: A, ..hello(1, 2, A) }, A, Some("knows node 2 with disk")),
             (hello(1, 3, A), A, Some("means to reach node 3, but this is node 2")),
             (hello(2, 2, A), A, Some("says it is node 2, but that is this node")),
             (
@@ -189,7 +204,7 @@ mod tests {
             ),
         ];
         for (hello, ours, refusal) in rows {
-            match (hello.fits(NodeId(2), ours), refusal) {
+            match (hello.fits(NodeId(2), OURS, ours), refusal) {
                 (Ok(()), None) => {}
                 (Err(why), Some(part)) => assert!(why.contains(part), "{why}"),
                 (judged, expected) => panic!("{hello:?}: {judged:?}, expected {expected:?}"),

@@ -93,7 +93,7 @@ impl Listener {
     }
 
     fn judge(&self, hello: &Hello) -> Result<(), String> {
-        hello.fits(self.local.node, self.local.cluster())?;
+        hello.fits(self.local.node, self.local.disk, self.local.cluster())?;
         self.handler.admit(hello)
     }
 

@@ -51,7 +51,7 @@ impl Local {
     }
 
     /// How we greet a peer now.
-    pub(super) fn hello(&self, to: NodeId) -> Hello {
-        Hello { from: self.node, to, cluster: self.cluster(), disk: self.disk }
+    pub(super) fn hello(&self, to: NodeId, to_disk: Uuid) -> Hello {
+        Hello { from: self.node, to, to_disk, cluster: self.cluster(), disk: self.disk }
     }
 }

@@ -116,7 +116,14 @@ impl Transport {
     /// itself is no peer and is ignored.
     pub fn set_peer(&self, node: NodeId, address: &str) {
         if node != self.local.node {
-            self.peers.set(&self.local, node, address);
+            self.peers.set(&self.local, node, address, None);
+        }
+    }
+
+    /// The same for a peer whose disk is known: from now on only a node with that disk is talked to.
+    pub fn set_peer_with_disk(&self, node: NodeId, address: &str, disk: Uuid) {
+        if node != self.local.node {
+            self.peers.set(&self.local, node, address, Some(disk));
         }
     }
 

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use tokio::sync::watch;
+use uuid::Uuid;
 
 /// A peer came or went, as far as its connections tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,17 +34,18 @@ impl Peers {
     }
 
     /// Sets or replaces the address and dials a new peer on every lane.
-    pub(super) fn set(&self, local: &Arc<Local>, node: NodeId, address: &str) {
+    pub(super) fn set(&self, local: &Arc<Local>, node: NodeId, address: &str, disk: Option<Uuid>) {
         let mut by_id = self.by_id.write().expect("nothing panics under this lock");
         if let Some(peer) = by_id.get(&node) {
             peer.target.send_if_modified(|target| {
                 let moved = target.address != address;
                 address.clone_into(&mut target.address);
+                target.disk = disk.unwrap_or(target.disk);
                 moved
             });
             return;
         }
-        let peer = Arc::new(Peer::new(local, node, address));
+        let peer = Arc::new(Peer::new(local, node, address, disk));
         by_id.insert(node, Arc::clone(&peer));
         for lane in Lane::ALL {
             let dialling = dialler::run(Arc::clone(local), Arc::clone(&peer), lane);
@@ -65,6 +67,8 @@ impl Peers {
 #[derive(Debug, Clone)]
 pub(super) struct Target {
     pub(super) address: String,
+    /// The disk it is known with, nil if none.
+    disk: Uuid,
     greetings: u64,
 }
 
@@ -77,12 +81,13 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    fn new(local: &Local, node: NodeId, address: &str) -> Self {
+    fn new(local: &Local, node: NodeId, address: &str, disk: Option<Uuid>) -> Self {
+        let disk = disk.unwrap_or_default();
         let queue = &local.limits.queue_bytes_max;
         Self {
             node,
             calls: PerLane::from_fn(|lane| Arc::new(Calls::new(node, *queue.of(lane)))),
-            target: watch::Sender::new(Target { address: address.to_owned(), greetings: 0 }),
+            target: watch::Sender::new(Target { address: address.to_owned(), disk, greetings: 0 }),
             presence: Mutex::default(),
         }
     }
@@ -90,6 +95,11 @@ impl Peer {
     /// Where to dial it, and when that changes.
     pub(super) fn target(&self) -> watch::Receiver<Target> {
         self.target.subscribe()
+    }
+
+    /// The disk it is known with, nil if none.
+    pub(super) fn disk(&self) -> Uuid {
+        self.target.borrow().disk
     }
 
     /// It has greeted us, so it can surely be dialled.
