@@ -1,5 +1,5 @@
 //! Nodes of a cluster inside the test's own process, and doors over them with other limits.
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
 use ottla::broker::Broker;
 use ottla::config::{Bootstrap, Config, Founder};
@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// The longest any wait of a test takes before it fails.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = Duration::from_mins(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Waits until `condition` gives a value; panics with `what` at the deadline.

@@ -22,7 +22,7 @@ pub(super) struct Settings {
 /// Tells a topic's settings.
 #[utoipa::path(
     get, path = "/v1/topics/{topic}/config", tag = "topics",
-    params(("topic" = String, Path, description = "The topic")),
+    params(("topic" = String, Path, description = "The topic", pattern = "^[a-zA-Z0-9._-]{1,249}$")),
     responses((status = 200, description = "All settings", body = Settings))
 )]
 pub(super) async fn show(
@@ -35,7 +35,7 @@ pub(super) async fn show(
 /// Changes a topic's settings; `null` resets one to its default.
 #[utoipa::path(
     patch, path = "/v1/topics/{topic}/config", tag = "topics",
-    params(("topic" = String, Path, description = "The topic"), TimeAsks),
+    params(("topic" = String, Path, description = "The topic", pattern = "^[a-zA-Z0-9._-]{1,249}$"), TimeAsks),
     request_body = BTreeMap<String, Option<String>>,
     responses((status = 200, description = "All settings as they are now", body = Settings))
 )]

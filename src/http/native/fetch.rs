@@ -42,7 +42,7 @@ const OFFERED: &[Media] =
 #[into_params(parameter_in = Query)]
 pub(super) struct FetchAsks {
     /// `N`, `earliest` (default), `latest`, `-N` (the last N), `@RFC3339` or `@milliseconds`.
-    #[param(example = "earliest")]
+    #[param(pattern = "^(earliest|latest|-?[0-9]{1,15}|@.+)$", example = "earliest")]
     pub(super) offset: Option<String>,
     /// Bytes of batches as they are stored; at least one batch comes. 1048576 if missing.
     #[param(minimum = 1, maximum = 67_108_864)]
@@ -58,7 +58,7 @@ pub(super) struct FetchAsks {
     pub(super) min_bytes: Option<usize>,
     /// `leader` (default): what the leader knows to be committed. `linearizable`: everything that was
     /// acknowledged before.
-    #[param(example = "leader")]
+    #[param(pattern = "^(leader|linearizable)$", example = "leader")]
     pub(super) read: Option<String>,
     /// With NDJSON: never end, and give records as they come.
     pub(super) follow: Option<bool>,
@@ -119,7 +119,7 @@ impl FetchAsks {
 #[utoipa::path(
     get, path = "/v1/topics/{topic}/partitions/{partition}/records", tag = "records",
     params(
-        ("topic" = String, Path, description = "The topic"),
+        ("topic" = String, Path, description = "The topic", pattern = "^[a-zA-Z0-9._-]{1,249}$"),
         ("partition" = u32, Path, description = "The partition"),
         FetchAsks
     ),

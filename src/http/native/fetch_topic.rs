@@ -43,7 +43,7 @@ pub(super) struct TopicAsks {
     #[param(example = "0:earliest")]
     offsets: Option<String>,
     /// Where partitions begin that `offsets` does not name: `earliest` if missing.
-    #[param(example = "earliest")]
+    #[param(pattern = "^(earliest|latest|-?[0-9]{1,15}|@.+)$", example = "earliest")]
     offset: Option<String>,
     /// Bytes of batches as they are stored; 1048576 if missing.
     #[param(minimum = 1, maximum = 67_108_864)]
@@ -55,7 +55,7 @@ pub(super) struct TopicAsks {
     #[param(minimum = 0, maximum = 30000)]
     wait_ms: Option<u64>,
     /// `leader` (default) or `linearizable`.
-    #[param(example = "leader")]
+    #[param(pattern = "^(leader|linearizable)$", example = "leader")]
     read: Option<String>,
     /// With NDJSON: never end, and give records as they come.
     follow: Option<bool>,
@@ -64,7 +64,7 @@ pub(super) struct TopicAsks {
 /// Reads several partitions of a topic.
 #[utoipa::path(
     get, path = "/v1/topics/{topic}/records", tag = "records",
-    params(("topic" = String, Path, description = "The topic"), TopicAsks),
+    params(("topic" = String, Path, description = "The topic", pattern = "^[a-zA-Z0-9._-]{1,249}$"), TopicAsks),
     responses(
         (status = 200, description = "Records, possibly none", content(
             (TopicPage = "application/json"),

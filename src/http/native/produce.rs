@@ -53,13 +53,13 @@ const OF_PARTITION: &[Media] =
 #[into_params(parameter_in = Query)]
 pub(in crate::http) struct ProduceAsks {
     /// When to answer: `quorum` (default), `leader` or `none`.
-    #[param(example = "quorum")]
+    #[param(pattern = "^(quorum|all|-1|leader|1|none|0)$", example = "quorum")]
     pub(in crate::http) acks: Option<String>,
     /// How long the request may take, at most 120000; 30000 if missing.
     #[param(minimum = 0, maximum = 120_000)]
     pub(in crate::http) timeout_ms: Option<u64>,
     /// How the batches are compressed: `none` (default), `gzip`, `snappy`, `lz4` or `zstd`.
-    #[param(example = "zstd")]
+    #[param(pattern = "^(none|gzip|snappy|lz4|zstd)$", example = "zstd")]
     pub(in crate::http) compression: Option<String>,
     /// The partition, where the path does not name it.
     pub(in crate::http) partition: Option<u32>,
@@ -71,7 +71,7 @@ pub(in crate::http) struct ProduceAsks {
 /// Kafka's own clients do), else to the next in turn.
 #[utoipa::path(
     post, path = "/v1/topics/{topic}/records", tag = "records",
-    params(("topic" = String, Path, description = "The topic"), ProduceAsks),
+    params(("topic" = String, Path, description = "The topic", pattern = "^[a-zA-Z0-9._-]{1,249}$"), ProduceAsks),
     request_body(description = "Records, or one record as raw bytes", content(
         (Records = "application/json"),
         (String = "application/x-ndjson"),
@@ -102,7 +102,7 @@ pub(super) async fn to_topic(
 #[utoipa::path(
     post, path = "/v1/topics/{topic}/partitions/{partition}/records", tag = "records",
     params(
-        ("topic" = String, Path, description = "The topic"),
+        ("topic" = String, Path, description = "The topic", pattern = "^[a-zA-Z0-9._-]{1,249}$"),
         ("partition" = u32, Path, description = "The partition"),
         ("If-Match" = Option<String>, Header, description = "The last record's offset, quoted"),
         ProduceAsks

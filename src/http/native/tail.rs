@@ -17,7 +17,7 @@ use utoipa::IntoParams;
 #[into_params(parameter_in = Query)]
 pub(super) struct TailAsks {
     /// `leader` (default) or `linearizable`.
-    #[param(example = "leader")]
+    #[param(pattern = "^(leader|linearizable)$", example = "leader")]
     read: Option<String>,
 }
 
@@ -28,7 +28,7 @@ pub(super) struct TailAsks {
 #[utoipa::path(
     head, path = "/v1/topics/{topic}/partitions/{partition}", tag = "records",
     params(
-        ("topic" = String, Path, description = "The topic"),
+        ("topic" = String, Path, description = "The topic", pattern = "^[a-zA-Z0-9._-]{1,249}$"),
         ("partition" = u32, Path, description = "The partition"),
         TailAsks
     ),

@@ -52,7 +52,7 @@ pub(in crate::http) struct TimeAsks {
 /// Describes a topic.
 #[utoipa::path(
     get, path = "/v1/topics/{topic}", tag = "topics",
-    params(("topic" = String, Path, description = "The topic")),
+    params(("topic" = String, Path, description = "The topic", pattern = "^[a-zA-Z0-9._-]{1,249}$")),
     responses((status = 200, description = "The topic", body = TopicView))
 )]
 pub(super) async fn describe(
@@ -67,7 +67,7 @@ pub(super) async fn describe(
 /// The same again is no error: 200 says that it exists with exactly these settings.
 #[utoipa::path(
     put, path = "/v1/topics/{topic}", tag = "topics",
-    params(("topic" = String, Path, description = "The topic"), TimeAsks),
+    params(("topic" = String, Path, description = "The topic", pattern = "^[a-zA-Z0-9._-]{1,249}$"), TimeAsks),
     request_body = TopicToMake,
     responses(
         (status = 201, description = "It is new", body = TopicSummary),
@@ -93,7 +93,7 @@ pub(super) async fn create(
 /// Changes a topic: its settings, or to more partitions.
 #[utoipa::path(
     patch, path = "/v1/topics/{topic}", tag = "topics",
-    params(("topic" = String, Path, description = "The topic"), TimeAsks),
+    params(("topic" = String, Path, description = "The topic", pattern = "^[a-zA-Z0-9._-]{1,249}$"), TimeAsks),
     request_body = TopicChange,
     responses((status = 200, description = "It is changed", body = TopicSummary))
 )]
@@ -116,7 +116,7 @@ pub(super) async fn alter(
 /// Deletes a topic and all its records.
 #[utoipa::path(
     delete, path = "/v1/topics/{topic}", tag = "topics",
-    params(("topic" = String, Path, description = "The topic"), TimeAsks),
+    params(("topic" = String, Path, description = "The topic", pattern = "^[a-zA-Z0-9._-]{1,249}$"), TimeAsks),
     responses((status = 204, description = "It is gone"))
 )]
 pub(super) async fn delete(

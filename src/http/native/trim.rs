@@ -31,7 +31,7 @@ pub(super) struct Ends {
 #[utoipa::path(
     post, path = "/v1/topics/{topic}/partitions/{partition}/trim", tag = "records",
     params(
-        ("topic" = String, Path, description = "The topic"),
+        ("topic" = String, Path, description = "The topic", pattern = "^[a-zA-Z0-9._-]{1,249}$"),
         ("partition" = u32, Path, description = "The partition"),
         TimeAsks
     ),

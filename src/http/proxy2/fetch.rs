@@ -40,7 +40,7 @@ pub(super) struct FetchAsks {
 #[utoipa::path(
     get, path = "/topics/{topic}/partitions/{partition}/records", tag = "v2",
     params(
-        ("topic" = String, Path, description = "The topic"),
+        ("topic" = String, Path, description = "The topic", pattern = "^[a-zA-Z0-9._-]{1,249}$"),
         ("partition" = u32, Path, description = "The partition"),
         FetchAsks
     ),

@@ -57,7 +57,7 @@ impl From<PartitionView> for Partition {
 /// Lists the partitions of a topic.
 #[utoipa::path(
     get, path = "/topics/{topic}/partitions", tag = "v2",
-    params(("topic" = String, Path, description = "The topic")),
+    params(("topic" = String, Path, description = "The topic", pattern = "^[a-zA-Z0-9._-]{1,249}$")),
     responses((status = 200, description = "Its partitions", content(
         (Vec<Partition> = "application/vnd.kafka.v2+json"), (Vec<Partition> = "application/json"),
     )))
@@ -76,7 +76,7 @@ pub(super) async fn list(
 #[utoipa::path(
     get, path = "/topics/{topic}/partitions/{partition}", tag = "v2",
     params(
-        ("topic" = String, Path, description = "The topic"),
+        ("topic" = String, Path, description = "The topic", pattern = "^[a-zA-Z0-9._-]{1,249}$"),
         ("partition" = u32, Path, description = "The partition"),
     ),
     responses((status = 200, description = "The partition", content(
@@ -101,7 +101,7 @@ pub(super) async fn describe(
 #[utoipa::path(
     get, path = "/topics/{topic}/partitions/{partition}/offsets", tag = "v2",
     params(
-        ("topic" = String, Path, description = "The topic"),
+        ("topic" = String, Path, description = "The topic", pattern = "^[a-zA-Z0-9._-]{1,249}$"),
         ("partition" = u32, Path, description = "The partition"),
     ),
     responses((status = 200, description = "Its first offset, and the one after its last", content(

@@ -46,7 +46,7 @@ struct Fate<'a> {
 /// Appends records to a topic.
 #[utoipa::path(
     post, path = "/topics/{topic}", tag = "v2",
-    params(("topic" = String, Path, description = "The topic")),
+    params(("topic" = String, Path, description = "The topic", pattern = "^[a-zA-Z0-9._-]{1,249}$")),
     request_body(description = "Records", content(
         (V2Records = "application/vnd.kafka.json.v2+json"),
         (V2Records = "application/vnd.kafka.binary.v2+json"),
@@ -69,7 +69,7 @@ pub(super) async fn to_topic(
 #[utoipa::path(
     post, path = "/topics/{topic}/partitions/{partition}", tag = "v2",
     params(
-        ("topic" = String, Path, description = "The topic"),
+        ("topic" = String, Path, description = "The topic", pattern = "^[a-zA-Z0-9._-]{1,249}$"),
         ("partition" = u32, Path, description = "The partition"),
     ),
     request_body(description = "Records", content(

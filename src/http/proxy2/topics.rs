@@ -36,7 +36,7 @@ pub(super) async fn list(State(door): State<Door>, headers: HeaderMap) -> Result
 /// Describes a topic.
 #[utoipa::path(
     get, path = "/topics/{topic}", tag = "v2",
-    params(("topic" = String, Path, description = "The topic")),
+    params(("topic" = String, Path, description = "The topic", pattern = "^[a-zA-Z0-9._-]{1,249}$")),
     responses((status = 200, description = "The topic", content(
         (Topic = "application/vnd.kafka.v2+json"), (Topic = "application/json"),
     )))

@@ -78,7 +78,7 @@ fn find(door: &Door, topic: &TopicName, name: &str) -> Result<SettingView, Error
     get, path = "/v3/clusters/{cluster}/topics/{topic}/configs", tag = "v3",
     params(
         ("cluster" = String, Path, description = "The cluster's id"),
-        ("topic" = String, Path, description = "The topic"),
+        ("topic" = String, Path, description = "The topic", pattern = "^[a-zA-Z0-9._-]{1,249}$"),
     ),
     responses((status = 200, description = "A KafkaTopicConfigList", body = Value))
 )]
@@ -97,7 +97,7 @@ pub(super) async fn list(
     get, path = "/v3/clusters/{cluster}/topics/{topic}/configs/{name}", tag = "v3",
     params(
         ("cluster" = String, Path, description = "The cluster's id"),
-        ("topic" = String, Path, description = "The topic"),
+        ("topic" = String, Path, description = "The topic", pattern = "^[a-zA-Z0-9._-]{1,249}$"),
         ("name" = String, Path, description = "The setting"),
     ),
     responses((status = 200, description = "A KafkaTopicConfig", body = Value))
@@ -117,7 +117,7 @@ pub(super) async fn show(
     put, path = "/v3/clusters/{cluster}/topics/{topic}/configs/{name}", tag = "v3",
     params(
         ("cluster" = String, Path, description = "The cluster's id"),
-        ("topic" = String, Path, description = "The topic"),
+        ("topic" = String, Path, description = "The topic", pattern = "^[a-zA-Z0-9._-]{1,249}$"),
         ("name" = String, Path, description = "The setting"),
     ),
     request_body = UpdateConfigRequest,
@@ -137,7 +137,7 @@ pub(super) async fn set(
     delete, path = "/v3/clusters/{cluster}/topics/{topic}/configs/{name}", tag = "v3",
     params(
         ("cluster" = String, Path, description = "The cluster's id"),
-        ("topic" = String, Path, description = "The topic"),
+        ("topic" = String, Path, description = "The topic", pattern = "^[a-zA-Z0-9._-]{1,249}$"),
         ("name" = String, Path, description = "The setting"),
     ),
     responses((status = 204, description = "It is the default"))
@@ -167,7 +167,7 @@ async fn change_one(
     post, path = "/v3/clusters/{cluster}/topics/{topic}/configs:alter", tag = "v3",
     params(
         ("cluster" = String, Path, description = "The cluster's id"),
-        ("topic" = String, Path, description = "The topic"),
+        ("topic" = String, Path, description = "The topic", pattern = "^[a-zA-Z0-9._-]{1,249}$"),
     ),
     request_body = AlterConfigBatchRequest,
     responses((status = 204, description = "They are changed"))

@@ -44,7 +44,7 @@ fn thing(links: &Links, topic: &TopicName, view: &PartitionView) -> Value {
     get, path = "/v3/clusters/{cluster}/topics/{topic}/partitions", tag = "v3",
     params(
         ("cluster" = String, Path, description = "The cluster's id"),
-        ("topic" = String, Path, description = "The topic"),
+        ("topic" = String, Path, description = "The topic", pattern = "^[a-zA-Z0-9._-]{1,249}$"),
     ),
     responses((status = 200, description = "A KafkaPartitionList", body = Value))
 )]
@@ -63,7 +63,7 @@ pub(super) async fn list(
     get, path = "/v3/clusters/{cluster}/topics/{topic}/partitions/{partition}", tag = "v3",
     params(
         ("cluster" = String, Path, description = "The cluster's id"),
-        ("topic" = String, Path, description = "The topic"),
+        ("topic" = String, Path, description = "The topic", pattern = "^[a-zA-Z0-9._-]{1,249}$"),
         ("partition" = u32, Path, description = "The partition"),
     ),
     responses((status = 200, description = "A KafkaPartition", body = Value))

@@ -30,7 +30,7 @@ fn thing(links: &Links, topic: &TopicName, view: &PartitionView, broker: u64) ->
     get, path = "/v3/clusters/{cluster}/topics/{topic}/partitions/{partition}/replicas", tag = "v3",
     params(
         ("cluster" = String, Path, description = "The cluster's id"),
-        ("topic" = String, Path, description = "The topic"),
+        ("topic" = String, Path, description = "The topic", pattern = "^[a-zA-Z0-9._-]{1,249}$"),
         ("partition" = u32, Path, description = "The partition"),
     ),
     responses((status = 200, description = "A KafkaReplicaList", body = Value))
@@ -56,7 +56,7 @@ pub(super) async fn list(
     tag = "v3",
     params(
         ("cluster" = String, Path, description = "The cluster's id"),
-        ("topic" = String, Path, description = "The topic"),
+        ("topic" = String, Path, description = "The topic", pattern = "^[a-zA-Z0-9._-]{1,249}$"),
         ("partition" = u32, Path, description = "The partition"),
         ("broker" = u64, Path, description = "The broker's id"),
     ),

@@ -125,7 +125,7 @@ pub(super) async fn create(
     get, path = "/v3/clusters/{cluster}/topics/{topic}", tag = "v3",
     params(
         ("cluster" = String, Path, description = "The cluster's id"),
-        ("topic" = String, Path, description = "The topic"),
+        ("topic" = String, Path, description = "The topic", pattern = "^[a-zA-Z0-9._-]{1,249}$"),
     ),
     responses((status = 200, description = "A KafkaTopic", body = Value))
 )]
@@ -142,7 +142,7 @@ pub(super) async fn show(
     patch, path = "/v3/clusters/{cluster}/topics/{topic}", tag = "v3",
     params(
         ("cluster" = String, Path, description = "The cluster's id"),
-        ("topic" = String, Path, description = "The topic"),
+        ("topic" = String, Path, description = "The topic", pattern = "^[a-zA-Z0-9._-]{1,249}$"),
     ),
     request_body = UpdatePartitionCountRequest,
     responses((status = 200, description = "A KafkaTopic", body = Value))
@@ -164,7 +164,7 @@ pub(super) async fn alter(
     delete, path = "/v3/clusters/{cluster}/topics/{topic}", tag = "v3",
     params(
         ("cluster" = String, Path, description = "The cluster's id"),
-        ("topic" = String, Path, description = "The topic"),
+        ("topic" = String, Path, description = "The topic", pattern = "^[a-zA-Z0-9._-]{1,249}$"),
     ),
     responses((status = 204, description = "It is gone"))
 )]
