@@ -209,14 +209,33 @@ async fn a_wiped_disk_under_a_used_node_id_is_refused_with_a_clear_message() {
     cluster.kill(2);
     std::fs::remove_dir_all(&cluster.nodes[2].data).unwrap();
     cluster.start_node(2);
-    eventually("the wiped node says why it is refused", async || {
-        let text = cluster.log_text(2);
-        (text.contains("node 3") && text.contains("another disk")).then_some(())
-    })
-    .await;
-    assert_ne!(
-        cluster.get(0, "/v1/cluster/health").await.unwrap()["healthy"],
-        true,
-        "the cluster does not count a wiped node"
-    );
+    let status = cluster.until_ended(2).await;
+    let text = cluster.log_text(2);
+    assert_eq!(status.code(), Some(1), "{text}");
+    assert!(text.contains("node 3 is registered with disk"), "{text}");
+    assert!(text.contains("give the wiped node a new id"), "{text}");
+    let health = cluster.get(0, "/v1/cluster/health").await.unwrap();
+    assert_eq!(health["healthy"], false, "a wiped node does not count");
+    assert_eq!(health["nodes_down"], json!([3]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_of_another_cluster_is_refused_with_a_clear_message() {
+    let mut cluster = Cluster::start(Options::three("segment")).await;
+    let stranger = Cluster::start(Options { nodes: 1, ..Options::three("segment") }).await;
+    // The stranger's disk, started as a node that the cluster expects.
+    drop_and_move(stranger, &mut cluster).await;
+    let status = cluster.until_ended(2).await;
+    let text = cluster.log_text(2);
+    assert_eq!(status.code(), Some(1), "{text}");
+    assert!(text.contains("node 1"), "it says whose the disk is: {text}");
+}
+
+/// Ends the stranger and starts the cluster's third node on the stranger's data.
+async fn drop_and_move(mut stranger: Cluster, cluster: &mut Cluster) {
+    stranger.terminate(0).await;
+    cluster.kill(2);
+    std::fs::remove_dir_all(&cluster.nodes[2].data).unwrap();
+    std::fs::rename(&stranger.nodes[0].data, &cluster.nodes[2].data).unwrap();
+    cluster.start_node(2);
 }

@@ -120,7 +120,8 @@ fn the_lower_crates_do_not_know_what_stands_on_them() {
         for source in sources(&[folder]) {
             for (line, text) in source.code() {
                 for word in *words {
-                    if text.contains(&format!("use {word}")) || text.contains(&format!(" {word}::")) {
+                    if text.contains(&format!("use {word}")) || text.contains(&format!(" {word}::"))
+                    {
                         broken.push(format!("{}:{line}: {word}", source.path.display()));
                     }
                 }

@@ -24,24 +24,30 @@ pub enum Told {
 #[derive(Default)]
 pub struct Ledger {
     told: Mutex<BTreeMap<(u32, String), Told>>,
-    acknowledged_at: Mutex<Vec<Instant>>,
+    acknowledged_at: Mutex<BTreeMap<u32, Vec<Instant>>>,
 }
 
 impl Ledger {
     pub fn acknowledged(&self) -> usize {
-        self.told.lock().unwrap().values().filter(|told| matches!(told, Told::Acknowledged(_))).count()
+        self.told
+            .lock()
+            .unwrap()
+            .values()
+            .filter(|told| matches!(told, Told::Acknowledged(_)))
+            .count()
     }
 
-    /// The longest time between two acknowledgements, over all producers.
+    /// The longest time that any partition acknowledged nothing between two acknowledgements.
     pub fn longest_gap(&self) -> Duration {
-        let mut times = self.acknowledged_at.lock().unwrap().clone();
-        times.sort_unstable();
-        times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
+        let times = self.acknowledged_at.lock().unwrap();
+        let gaps = times.values().flat_map(|times| times.windows(2).map(|pair| pair[1] - pair[0]));
+        gaps.max().unwrap_or_default()
     }
 
     fn note(&self, partition: u32, value: String, told: Told) {
         if matches!(told, Told::Acknowledged(_)) {
-            self.acknowledged_at.lock().unwrap().push(Instant::now());
+            let mut times = self.acknowledged_at.lock().unwrap();
+            times.entry(partition).or_default().push(Instant::now());
         }
         let before = self.told.lock().unwrap().insert((partition, value), told);
         assert_eq!(before, None, "a value is sent once");
@@ -54,7 +60,8 @@ impl Ledger {
         for (expected, (offset, _)) in log.iter().enumerate() {
             assert_eq!(*offset, expected as u64, "offsets of partition {partition} are dense");
         }
-        let at: HashMap<&str, u64> = log.iter().map(|(offset, value)| (&**value, *offset)).collect();
+        let at: HashMap<&str, u64> =
+            log.iter().map(|(offset, value)| (&**value, *offset)).collect();
         assert_eq!(at.len(), log.len(), "no record of partition {partition} is there twice");
         let mut sent = HashSet::new();
         for ((_, value), told) in told.iter().filter(|((p, _), _)| *p == partition) {
@@ -93,7 +100,8 @@ impl Load {
         let nodes: Vec<String> = cluster.nodes.iter().map(|node| node.http.clone()).collect();
         let tasks = (0..partitions)
             .map(|partition| {
-                let path = format!("/v1/topics/{topic}/partitions/{partition}/records?timeout_ms=3000");
+                let path =
+                    format!("/v1/topics/{topic}/partitions/{partition}/records?timeout_ms=3000");
                 let (ledger, stop) = (Arc::clone(&ledger), Arc::clone(&stop));
                 let (client, nodes) = (cluster.client.clone(), nodes.clone());
                 tokio::spawn(async move {

@@ -139,11 +139,8 @@ impl Cluster {
 
     pub fn start_node(&mut self, at: usize) {
         std::fs::create_dir_all(&self.nodes[at].data).unwrap();
-        let log = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.log_path(at))
-            .unwrap();
+        let log =
+            std::fs::OpenOptions::new().create(true).append(true).open(self.log_path(at)).unwrap();
         let mut command = self.command(at);
         command.stdout(log.try_clone().unwrap()).stderr(log);
         assert!(self.nodes[at].child.is_none(), "node {} runs already", at + 1);
@@ -176,6 +173,12 @@ impl Cluster {
         assert!(status.success(), "node {} ended with {status}:\n{}", at + 1, self.log_text(at));
     }
 
+    /// Waits until a node has ended by itself.
+    pub async fn until_ended(&mut self, at: usize) -> std::process::ExitStatus {
+        let mut child = self.nodes[at].child.take().expect("the node runs");
+        eventually("the node ends", async || child.try_wait().unwrap()).await
+    }
+
     pub fn runs(&self, at: usize) -> bool {
         self.nodes[at].child.is_some()
     }
@@ -201,7 +204,8 @@ impl Cluster {
                 loop {
                     if let Some(health) = self.get(at, "/v1/cluster/health").await {
                         let brokers = self.get(at, "/v1/brokers").await;
-                        let known = brokers.and_then(|list| list.as_array().map(Vec::len));
+                        let known =
+                            brokers.and_then(|list| list["brokers"].as_array().map(Vec::len));
                         if health["healthy"] == true && (!all || known == Some(self.nodes.len())) {
                             return;
                         }
@@ -258,7 +262,9 @@ impl Cluster {
             view["partitions"]
                 .as_array()?
                 .iter()
-                .all(|p| p["in_sync"].as_array().map(Vec::len) == p["replicas"].as_array().map(Vec::len))
+                .all(|p| {
+                    p["in_sync"].as_array().map(Vec::len) == p["replicas"].as_array().map(Vec::len)
+                })
                 .then_some(())
         })
         .await;
@@ -285,12 +291,11 @@ impl Cluster {
                 }
                 Err(error) => panic!("{path}: {error}"),
             };
-            let number = |name: &str| -> u64 {
-                answer.headers()[name].to_str().unwrap().parse().unwrap()
-            };
+            let number =
+                |name: &str| -> u64 { answer.headers()[name].to_str().unwrap().parse().unwrap() };
             let (next, end) = (number("next-offset"), number("high-watermark"));
-            let page: Vec<Value> = answer.json().await.unwrap();
-            for record in page {
+            let page: Value = answer.json().await.unwrap();
+            for record in page["records"].as_array().expect("a page holds records") {
                 let value = match &record["value"] {
                     Value::String(text) => text.clone(),
                     other => other.to_string(),
