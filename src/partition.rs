@@ -223,6 +223,13 @@ impl Partition {
                 None => tail.high_watermark,
             },
         };
+        let tail = if offset > tail.high_watermark {
+            // An isolated leader does not know yet that it was deposed: what lies beyond its
+            // watermark may well be acknowledged elsewhere, and "out of range" is a definite answer.
+            self.tail(Freshness::Linearizable, reading.deadline).await?
+        } else {
+            tail
+        };
         if offset < tail.log_start || offset > tail.high_watermark {
             return Err(out_of_range(offset, &tail));
         }

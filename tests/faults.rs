@@ -37,6 +37,8 @@ on_engines! {
     a_rolling_restart_goes_unnoticed: segment sled;
     a_node_that_was_down_catches_up_and_can_lead: segment sled;
     a_follower_behind_the_purge_point_catches_up_through_the_marker: segment sled;
+    a_paused_leader_returns_and_tells_nothing_that_is_not_committed: segment sled;
+    a_leader_without_followers_gives_no_definite_answer_it_cannot_know: segment;
     // sled gives space back to its own free list first, to the file system late.
     a_deleted_topic_returns_its_disk_space_on_every_node: segment;
     a_wiped_disk_under_a_used_node_id_is_refused_with_a_clear_message: segment sled;
@@ -93,6 +95,79 @@ async fn a_whole_cluster_killed_at_once_returns_with_every_acknowledged_record(
     load.until_more(100).await;
     let ledger = load.stop().await;
     check(&cluster, "all", &ledger).await;
+}
+
+async fn a_paused_leader_returns_and_tells_nothing_that_is_not_committed(engine: &'static str) {
+    let cluster = Cluster::start(Options::three(engine)).await;
+    cluster.create_topic("paused", PARTITIONS, json!({})).await;
+    let load = Load::start(&cluster, "paused", PARTITIONS);
+    load.until_more(100).await;
+    let leader = cluster.leader("paused", 0).await;
+    cluster.pause(leader);
+    // Its partitions have another leader now: more than its two neighbours' own ones move on.
+    let others: Vec<usize> = (0..3).filter(|at| *at != leader).collect();
+    eventually("another node leads", async || {
+        let view = cluster.get(others[0], "/v1/topics/paused").await?;
+        let id = view["partitions"][0]["leader"].as_u64()?;
+        (id != cluster.nodes[leader].id).then_some(())
+    })
+    .await;
+    load.until_more(100).await;
+    cluster.resume(leader);
+    // At once, before it has heard that it was deposed.
+    let path = "/v1/topics/paused/partitions/0/records?offset=earliest&max_bytes=4194304";
+    let told = cluster.get(leader, path).await;
+    load.until_more(100).await;
+    let ledger = load.stop().await;
+    cluster.until_healthy().await;
+    check(&cluster, "paused", &ledger).await;
+    if let Some(page) = told {
+        let log = cluster.read_all(others[0], "paused", 0).await;
+        for record in page["records"].as_array().unwrap() {
+            let (offset, value) = &log[record["offset"].as_u64().unwrap() as usize];
+            assert_eq!(record["value"], **value, "what was read at {offset} is still there");
+        }
+    }
+}
+
+async fn a_leader_without_followers_gives_no_definite_answer_it_cannot_know(engine: &'static str) {
+    let cluster = Cluster::start(Options::three(engine)).await;
+    cluster.create_topic("alone", 1, json!({})).await;
+    let leader = cluster.leader("alone", 0).await;
+    let path = |query: &str| {
+        cluster.url(leader, &format!("/v1/topics/alone/partitions/0/records?{query}"))
+    };
+    let body = json!({"records": [{"value": "before"}]});
+    let sent = cluster.client.post(path("")).json(&body).send().await.unwrap();
+    assert_eq!(sent.status(), 200);
+    for at in (0..3).filter(|at| *at != leader) {
+        cluster.pause(at);
+    }
+    // Beyond what it knows, at the end, or freshly: perhaps another leader knows more.
+    for query in ["offset=7", "offset=latest", "offset=0&read=linearizable"] {
+        let answer = cluster.client.get(path(query)).send().await.unwrap();
+        let status = answer.status();
+        let text = answer.text().await.unwrap();
+        assert!(status == 503 || status == 504, "{query}: {status}: {text}");
+    }
+    let body = json!({"records": [{"value": "after"}]});
+    let sent = cluster.client.post(path("timeout_ms=2000")).json(&body).send().await.unwrap();
+    let status = sent.status();
+    let said: serde_json::Value = sent.json().await.unwrap();
+    let outcome = said["outcome"].as_str().unwrap();
+    assert!(
+        matches!((status.as_u16(), outcome), (503, "not_appended") | (504, "unknown")),
+        "{said}"
+    );
+    for at in (0..3).filter(|at| *at != leader) {
+        cluster.resume(at);
+    }
+    cluster.until_healthy().await;
+    let log = cluster.read_all(leader, "alone", 0).await;
+    assert_eq!(log[0], (0, "before".to_owned()));
+    if outcome == "not_appended" {
+        assert_eq!(log.len(), 1, "what was said not to be appended is nowhere");
+    }
 }
 
 async fn a_rolling_restart_goes_unnoticed(engine: &'static str) {

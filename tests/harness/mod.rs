@@ -163,11 +163,25 @@ impl Cluster {
         child.wait().unwrap();
     }
 
+    /// SIGSTOP: the node hangs, its connections stay.
+    pub fn pause(&self, at: usize) {
+        self.signal(at, rustix::process::Signal::STOP);
+    }
+
+    /// SIGCONT.
+    pub fn resume(&self, at: usize) {
+        self.signal(at, rustix::process::Signal::CONT);
+    }
+
+    fn signal(&self, at: usize, signal: rustix::process::Signal) {
+        let child = self.nodes[at].child.as_ref().expect("the node runs");
+        rustix::process::kill_process(rustix::process::Pid::from_child(child), signal).unwrap();
+    }
+
     /// SIGTERM, and waits for a clean end.
     pub async fn terminate(&mut self, at: usize) {
+        self.signal(at, rustix::process::Signal::TERM);
         let mut child = self.nodes[at].child.take().expect("the node runs");
-        let id = rustix::process::Pid::from_child(&child);
-        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
         let status =
             eventually("a node ends after SIGTERM", async || child.try_wait().unwrap()).await;
         assert!(status.success(), "node {} ended with {status}:\n{}", at + 1, self.log_text(at));
