@@ -17,12 +17,14 @@ pub struct Limits {
     pub headers_max: usize,
     /// Bytes of their names and values: 431.
     pub header_bytes_max: usize,
-    /// How long a connection may take to send a request's head; it is closed then.
+    /// How long a connection may be idle or take to send a request's head; it is closed then.
     pub head_time_max: Duration,
     /// How long a body may pause: 408.
     pub body_pause_max: Duration,
     /// How long a body may take in all: 408.
     pub body_time_max: Duration,
+    /// How long a caller may take nothing of its answer; the connection is closed then.
+    pub answer_pause_max: Duration,
     /// Connections; further ones wait in the kernel's queue until one closes.
     pub connections_max: usize,
     /// Requests being answered: 429.
@@ -56,9 +58,10 @@ impl Limits {
         json_depth_max: 128,
         headers_max: 100,
         header_bytes_max: 32 * 1024,
-        head_time_max: Duration::from_secs(10),
+        head_time_max: Duration::from_mins(1),
         body_pause_max: Duration::from_secs(15),
         body_time_max: Duration::from_mins(5),
+        answer_pause_max: Duration::from_secs(30),
         connections_max: 8192,
         requests_max: 4096,
         requests_per_connection_max: 128,

@@ -3,6 +3,7 @@
 
 use super::door::Door;
 use super::guard::Lanes;
+use super::socket::Socket;
 use axum::Router;
 use axum::extract::Request;
 use hyper::body::Incoming;
@@ -74,6 +75,7 @@ async fn serve_one(stream: TcpStream, door: Door, router: Router, watcher: Watch
         tracing::debug!(%error, "no TCP_NODELAY");
     }
     let limits = &door.limits;
+    let socket = Socket::new(stream, limits.answer_pause_max);
     let lanes = Lanes(Arc::new(Semaphore::new(limits.requests_per_connection_max)));
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(lanes.clone());
@@ -97,7 +99,7 @@ async fn serve_one(stream: TcpStream, door: Door, router: Router, watcher: Watch
         .max_concurrent_streams(u32::try_from(streams).unwrap_or(u32::MAX))
         .keep_alive_interval(Duration::from_secs(30))
         .adaptive_window(true);
-    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+    let connection = builder.serve_connection(TokioIo::new(socket), service).into_owned();
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "a connection ended early");
     }

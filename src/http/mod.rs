@@ -1,7 +1,7 @@
 //! Floor 6: the HTTP doors. Bytes to calls of [`Broker`] and back; no decisions.
 //!
 //! ```text
-//!   listener ── connections, HTTP/1.1 and HTTP/2, shutdown
+//!   listener ── connections (socket), HTTP/1.1 and HTTP/2, shutdown
 //!     └── guard ── around every request: id, limits, rendered errors, metrics, panics
 //!           ├── native   /v1/…            ours
 //!           ├── proxy2   /topics…, …      REST Proxy v2, and Redpanda's stateless fetch
@@ -36,6 +36,7 @@ mod proxy2;
 mod proxy3;
 mod record;
 mod reply;
+mod socket;
 
 use crate::broker::Broker;
 use axum::Router;
