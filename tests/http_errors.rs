@@ -293,6 +293,20 @@ async fn nodes_that_are_gone(seen: &mut Seen, mut cluster: Cluster) {
     let request = client.post(&format!("{path}?timeout_ms=500"), JSON, r#"{"records":[{}]}"#);
     seen.provoke(ErrorKind::BrokerUnavailable, request).await;
 
+    // Of two records one has a broker and one has none.
+    let ours_too = one["partitions"].as_array().unwrap().iter().find(|p| p["leader"] == 3);
+    let ours_too = ours_too.expect("replicas are spread")["partition"].clone();
+    let records = json!([{ "partition": elsewhere }, { "partition": ours_too }]);
+    let request = client.ask(Method::POST, "/v1/topics/one/records?timeout_ms=500");
+    let response = request.json(&json!({ "records": records })).send().await.unwrap();
+    assert_eq!(response.status(), 207);
+    let body: Value = response.json().await.unwrap();
+    assert_eq!(body["offsets"][1], json!({ "partition": ours_too, "offset": 0 }));
+    let refused = &body["offsets"][0];
+    assert_eq!((&refused["partition"], &refused["offset"]), (&elsewhere, &Value::Null));
+    assert_eq!(refused["error_code"], ErrorKind::BrokerUnavailable.row().code);
+    assert_eq!(refused["outcome"], "not_appended");
+
     // Without a majority a leader neither commits nor confirms that it leads; soon it is none.
     let unsure = format!("/v1/topics/three/partitions/{ours}/records");
     let stopping = cluster.servers[0].take().unwrap().shutdown();
