@@ -37,6 +37,7 @@ use exit::Exit;
 use failure::Failure;
 use output::{Colour, Format, Notes, Output};
 use std::future::Future;
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -178,8 +179,7 @@ async fn interrupt() {
 
 impl Global {
     fn output(&self) -> Output {
-        let forbidden = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let never = self.look.colour.no_color || forbidden;
+        let never = self.look.colour.no_color || colour_is_forbidden();
         let colour = if never { Colour::Never } else { Colour::Auto };
         let notes = if self.look.quiet { Notes::Quiet } else { Notes::Shown };
         Output::new(self.format, colour, notes)
@@ -196,11 +196,22 @@ fn address(text: &str) -> Result<String, String> {
     }
 }
 
+/// Whether the environment asks for no colours (<https://no-color.org>).
+fn colour_is_forbidden() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
+/// Whether log lines may be coloured: only a person at a terminal reads escapes as colours.
+fn coloured_stderr() -> bool {
+    std::io::stderr().is_terminal() && !colour_is_forbidden()
+}
+
 /// A client is quiet unless a library has something to warn of.
 fn warn_on_stderr() {
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
         .with_writer(std::io::stderr)
+        .with_ansi(coloured_stderr())
         .without_time();
     // Only a process that embeds us has one already; then it is the one to use.
     drop(subscriber.try_init());

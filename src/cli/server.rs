@@ -1,5 +1,6 @@
 //! `ottla server`: one broker, until a signal, its parent's end, or a failure it cannot live with.
 
+use super::coloured_stderr;
 use super::exit::Exit;
 use crate::config::{Config, LogFormat, Overrides};
 use crate::server::Server;
@@ -13,7 +14,9 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// Libraries that tell what only their authors want to know; a filter of the operator's goes before.
-const QUIET: &str = "openraft=warn,sled=warn,hyper=warn";
+/// openraft warns of each request that a starting peer cannot answer yet; what an operator wants of
+/// it (who leads, what stopped, who cannot be reached) we say ourselves.
+const QUIET: &str = "openraft=error,sled=warn,hyper=warn";
 
 /// Flags of `ottla server`.
 #[derive(Debug, clap::Args)]
@@ -91,7 +94,10 @@ fn configure(said: Overrides, file: Option<PathBuf>) -> Result<Config, String> {
 fn log(config: &Config) -> Result<(), String> {
     let filter = EnvFilter::try_new(format!("{QUIET},{}", config.log_level))
         .map_err(|error| format!("log-level {:?}: {error}", config.log_level))?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(coloured_stderr());
     let set = match config.log_format {
         LogFormat::Text => lines.with_target(false).finish().try_init(),
         LogFormat::Json => lines.json().flatten_event(true).finish().try_init(),
