@@ -218,10 +218,11 @@ impl Partition {
             FetchFrom::Earliest => tail.log_start,
             FetchFrom::Latest => tail.high_watermark,
             FetchFrom::Last(count) => tail.high_watermark.saturating_sub(count).max(tail.log_start),
-            FetchFrom::Timestamp(timestamp) => match self.first_since(timestamp).await? {
-                Some(offset) => offset.get().clamp(tail.log_start, tail.high_watermark),
-                None => tail.high_watermark,
-            },
+            FetchFrom::Timestamp(timestamp) => {
+                let log_start = Offset::new(tail.log_start);
+                let first = self.first_since(timestamp, log_start).await?;
+                first.map_or(tail.high_watermark, |offset| offset.get().min(tail.high_watermark))
+            }
         };
         let tail = if offset > tail.high_watermark {
             // An isolated leader does not know yet that it was deposed: what lies beyond its
@@ -236,23 +237,37 @@ impl Partition {
         Ok(Offset::new(offset))
     }
 
-    /// The first record with this timestamp or a later one.
-    async fn first_since(&self, timestamp: i64) -> Result<Option<Offset>, Refused> {
-        let Some(header) = self.group.find_timestamp(timestamp).await? else { return Ok(None) };
-        let Some(payload) = self.group.read(header.base_offset, 1).await?.into_iter().next() else {
-            return Ok(None);
-        };
-        let batch = stored(payload)?;
-        // Inflating takes milliseconds: not on a thread that others wait for.
-        let decoded =
-            tokio::task::spawn_blocking(move || batch.records(INFLATED_BATCH_BYTES_MAX)).await;
-        let place = match decoded {
-            Ok(Ok(records)) => records.iter().position(|record| record.timestamp >= timestamp),
+    /// The first record at or after `from` with this timestamp or a later one.
+    async fn first_since(
+        &self,
+        timestamp: i64,
+        mut from: Offset,
+    ) -> Result<Option<Offset>, Refused> {
+        loop {
+            let Some(header) = self.group.find_timestamp(timestamp, from).await? else {
+                return Ok(None);
+            };
+            let base = header.base_offset;
+            // The log start may lie within a batch, and below it nothing is read.
+            let read = self.group.read(base.max(from), 1).await?;
+            let Some(payload) = read.into_iter().next() else { return Ok(None) };
+            let batch = stored(payload)?;
+            // Inflating takes milliseconds: not on a thread that others wait for.
+            let decoded =
+                tokio::task::spawn_blocking(move || batch.records(INFLATED_BATCH_BYTES_MAX)).await;
             // A batch that cannot be inflated is still found, at its first record.
-            Ok(Err(_)) | Err(_) => None,
-        };
-        let place = u64::try_from(place.unwrap_or(0)).unwrap_or(0);
-        Ok(Some(header.base_offset.plus(place)))
+            let Ok(Ok(records)) = decoded else { return Ok(Some(base.max(from))) };
+            let found = (0..)
+                .map(|place| base.plus(place))
+                .zip(&records)
+                .find(|(offset, record)| *offset >= from && record.timestamp >= timestamp);
+            match found {
+                Some((offset, _)) => return Ok(Some(offset)),
+                // All that is late enough was trimmed.
+                None if from > base => from = header.next_offset(),
+                None => return Ok(Some(base)),
+            }
+        }
     }
 
     /// The term this replica leads, ready to serve.

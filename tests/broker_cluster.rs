@@ -461,6 +461,20 @@ async fn trimmed_records_are_out_of_range() {
         let below = broker.fetch(from("t", P0, FetchFrom::Offset(1))).await.unwrap_err();
         assert_eq!((below.kind, below.range), (ErrorKind::OffsetOutOfRange, Some((2, 3))));
     }
+    // In a batch of which the first two are trimmed.
+    for (timestamp, expected) in [(0, 2), (1001, 2), (1002, 2), (1003, 3)] {
+        let at = FetchFrom::Timestamp(timestamp);
+        let fetched = cluster.broker(0).fetch(from("t", P0, at)).await.unwrap();
+        assert_eq!(fetched.from, expected, "the first record from {timestamp} on that is left");
+    }
+    // And one that is trimmed whole, but still on disk.
+    cluster.broker(0).produce(to("t", P0, &["d"])).await.unwrap();
+    cluster.broker(0).trim(&topic("t"), P0, 3, deadline()).await.unwrap();
+    for timestamp in [0, 1000] {
+        let at = FetchFrom::Timestamp(timestamp);
+        let fetched = cluster.broker(0).fetch(from("t", P0, at)).await.unwrap();
+        assert_eq!((fetched.from, values(&fetched)), (3, vec!["d".to_owned()]), "{timestamp}");
+    }
     let beyond = cluster.broker(0).trim(&topic("t"), P0, 9, deadline()).await;
     assert_eq!(kind(beyond), ErrorKind::OffsetOutOfRange);
     cluster.stop().await;

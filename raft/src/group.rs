@@ -203,11 +203,12 @@ impl Group {
         blocking(move || log.read(from, watermark.high_watermark, bytes_max)).await
     }
 
-    /// The header of the first committed data entry whose max timestamp is at least `timestamp`.
-    pub async fn find_timestamp(&self, timestamp: i64) -> io::Result<Option<Header>> {
+    /// The header of the first committed data entry that ends after `from` and whose max timestamp is
+    /// at least `timestamp`.
+    pub async fn find_timestamp(&self, timestamp: i64, from: Offset) -> io::Result<Option<Header>> {
         let watermark = self.watermark();
         let log = self.inner.log.clone();
-        let found = blocking(move || log.find_timestamp(timestamp)).await?;
+        let found = blocking(move || log.find_timestamp(timestamp, from)).await?;
         Ok(found.filter(|header| header.next_offset() <= watermark.high_watermark))
     }
 

@@ -133,9 +133,10 @@ impl Log {
     pub fn read(&self, from: Offset, below: Offset, bytes_max: usize) -> io::Result<Vec<Bytes>> {
         self.core.read(from, below, bytes_max)
     }
-    /// The header of the first data entry whose max timestamp is at least `timestamp` (ms).
-    pub fn find_timestamp(&self, timestamp: i64) -> io::Result<Option<Header>> {
-        self.core.find_timestamp(timestamp)
+    /// The header of the first data entry that ends after `from` and whose max timestamp is at least
+    /// `timestamp` (ms).
+    pub fn find_timestamp(&self, timestamp: i64, from: Offset) -> io::Result<Option<Header>> {
+        self.core.find_timestamp(timestamp, from)
     }
     /// Stores the vote durably, after every earlier append of this log; then calls `done`.
     pub fn save_vote(&self, vote: Vec<u8>, done: Done) -> io::Result<()> {

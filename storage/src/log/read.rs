@@ -117,12 +117,18 @@ impl Core {
         Ok(batches)
     }
 
-    pub(super) fn find_timestamp(&self, timestamp: i64) -> io::Result<Option<Header>> {
+    pub(super) fn find_timestamp(
+        &self,
+        timestamp: i64,
+        from: Offset,
+    ) -> io::Result<Option<Header>> {
         for range in self.stretches_with(timestamp) {
             let mut found = None;
             self.walk(range, Want::Headers(SEARCH_HEADERS), |entry| {
-                if entry.header.kind == EntryKind::Data && entry.header.max_timestamp >= timestamp {
-                    found = Some(entry.header);
+                let header = entry.header;
+                let is_in_time = header.max_timestamp >= timestamp && header.next_offset() > from;
+                if header.kind == EntryKind::Data && is_in_time {
+                    found = Some(header);
                     return None;
                 }
                 Some(SEARCH_HEADERS)

@@ -195,7 +195,7 @@ impl Model {
             assert_eq!(unstamped(read, header), unstamped(payload, header));
             let timestamp = header.max_timestamp;
             let first = batches.iter().find(|(first, _)| first.max_timestamp >= timestamp).unwrap();
-            assert_eq!(log.find_timestamp(timestamp).unwrap(), Some(first.0));
+            assert_eq!(log.find_timestamp(timestamp, Offset::ZERO).unwrap(), Some(first.0));
         }
     }
 }
