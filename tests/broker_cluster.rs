@@ -418,6 +418,37 @@ async fn a_node_alone_is_joined_by_two_and_then_survives_losing_one() {
     cluster.until_ready().await;
     cluster.broker(2).create_topic(new_topic("t", 3, 3), deadline()).await.unwrap();
     cluster.broker(1).produce(to("t", P0, &["x"])).await.unwrap();
+    // Not before all three vote on the metadata can one be lost.
+    eventually("healthy", async || cluster.broker(1).health().await.healthy.then_some(())).await;
+    cluster.stop_node(0).await;
+    cluster.broker(1).create_topic(new_topic("u", 1, 1), deadline()).await.unwrap();
+    cluster.broker(2).produce(to("t", P0, &["y"])).await.unwrap();
+    let fetched = cluster.broker(1).fetch(from("t", P0, FetchFrom::Earliest)).await.unwrap();
+    assert_eq!(values(&fetched), ["x", "y"]);
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_is_not_healthy_before_every_founder_has_registered() {
+    let mut cluster = Cluster::prepare(3, Engine::Segment);
+    for at in 0..2 {
+        cluster.start_node(at).await;
+    }
+    for at in 0..2 {
+        eventually("two have registered", async || {
+            (cluster.broker(at).cluster().brokers.len() == 2).then_some(())
+        })
+        .await;
+        let health = cluster.broker(at).health().await;
+        assert!(!health.healthy);
+        let missing = "node 3 has not registered yet";
+        assert!(health.reasons.iter().any(|reason| reason == missing), "{:?}", health.reasons);
+    }
+    cluster.start_node(2).await;
+    cluster.until_ready().await;
+    for broker in cluster.running() {
+        eventually("healthy", async || broker.health().await.healthy.then_some(())).await;
+    }
     cluster.stop().await;
 }
 

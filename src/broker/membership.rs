@@ -149,14 +149,19 @@ fn is_final(error: &Error) -> bool {
     error.kind == ErrorKind::InvalidRequest
 }
 
+/// How many of so many brokers should vote on the metadata: an odd number, at most five.
+pub(super) fn voters_wanted(brokers: usize) -> usize {
+    let most = brokers.min(VOTERS_MAX);
+    if most.is_multiple_of(2) { most.saturating_sub(1) } else { most }
+}
+
 /// The voters the metadata group should have instead, if it should: as many as there are in sync, an
 /// odd number, at most five. It only grows here; who leaves is an operator's decision.
 fn grown_voters(voters: &[NodeId], in_sync: &[NodeId]) -> Option<Vec<NodeId>> {
     let mut new: Vec<NodeId> =
         in_sync.iter().copied().filter(|node| !voters.contains(node)).collect();
     new.sort_unstable();
-    let most = (voters.len() + new.len()).min(VOTERS_MAX);
-    let wanted = if most.is_multiple_of(2) { most - 1 } else { most };
+    let wanted = voters_wanted(voters.len() + new.len());
     if wanted <= voters.len() {
         return None;
     }

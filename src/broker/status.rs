@@ -2,6 +2,7 @@
 //! as down, and what it leads as leaderless if nobody else does.
 
 use super::Inner;
+use super::membership::voters_wanted;
 use super::route::Errand;
 use super::views::{HealthView, PartitionView, SettingView, TopicView};
 use super::wire::{Ask, GroupStatus, NodeStatus, Reply};
@@ -133,6 +134,7 @@ impl Inner {
         reason(leaderless.len(), "partitions without a leader");
         reason(under_replicated.len(), "partitions with replicas out of sync");
         reason(broken.len(), "replicas stopped");
+        reasons.extend(self.not_whole(&image));
         reasons.extend(self.store.failure().map(|why| format!("the disk of this node: {why}")));
         HealthView {
             healthy: reasons.is_empty(),
@@ -143,6 +145,24 @@ impl Inner {
             under_replicated,
             broken,
         }
+    }
+}
+
+impl Inner {
+    /// What the cluster still lacks of what it is to be: nodes, and copies of its metadata.
+    fn not_whole(&self, image: &Image) -> Vec<String> {
+        let (voters, _) = self.metadata.members();
+        let expected: BTreeSet<NodeId> =
+            self.founders.iter().chain(&voters).copied().chain([self.me.id]).collect();
+        let absent = expected.into_iter().filter(|node| image.broker(*node).is_none());
+        let mut lacks: Vec<String> =
+            absent.map(|node| format!("node {node} has not registered yet")).collect();
+        let wanted = voters_wanted(image.brokers().count());
+        if voters.len() < wanted {
+            let have = voters.len();
+            lacks.push(format!("the metadata has {have} voters, {wanted} are to come"));
+        }
+        lacks
     }
 }
 

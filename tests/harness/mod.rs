@@ -213,14 +213,10 @@ impl Cluster {
     pub async fn until_healthy(&self) {
         for at in (0..self.nodes.len()).filter(|at| self.runs(*at)) {
             let mut last = Value::Null;
-            let all = self.nodes.iter().all(|node| node.child.is_some());
             let waiting = async {
                 loop {
                     if let Some(health) = self.get(at, "/v1/cluster/health").await {
-                        let brokers = self.get(at, "/v1/brokers").await;
-                        let known =
-                            brokers.and_then(|list| list["brokers"].as_array().map(Vec::len));
-                        if health["healthy"] == true && (!all || known == Some(self.nodes.len())) {
+                        if health["healthy"] == true {
                             return;
                         }
                         last = health;
