@@ -18,11 +18,11 @@ use futures::future::{BoxFuture, FutureExt, join_all};
 use openraft::{Config, SnapshotPolicy};
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, RwLock, Weak};
 use std::time::Duration;
 use storage::{FlushPolicy, GroupId, Store, Term};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{OwnedMutexGuard, watch};
 use tokio::time::{Instant, MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -104,10 +104,30 @@ struct Doors {
     groups: RwLock<BTreeMap<GroupId, Group>>,
     /// Groups that could not be opened.
     unopened: Mutex<BTreeMap<GroupId, String>>,
+    /// Who opens or removes a group goes before the next who would; gone when nobody does.
+    turns: Mutex<BTreeMap<GroupId, Weak<Turn>>>,
     upper: Arc<dyn Handler>,
 }
 
+/// The right to open or remove one group.
+type Turn = tokio::sync::Mutex<()>;
+
 impl Doors {
+    /// Waits until nobody else opens or removes the group: one log never has two cores.
+    async fn turn(&self, id: GroupId) -> OwnedMutexGuard<()> {
+        let turn = {
+            let mut turns = self.turns.lock().expect(UNPOISONED);
+            turns.retain(|_, turn| turn.strong_count() > 0);
+            let known = turns.get(&id).and_then(Weak::upgrade);
+            known.unwrap_or_else(|| {
+                let turn = Arc::new(Turn::new(()));
+                turns.insert(id, Arc::downgrade(&turn));
+                turn
+            })
+        };
+        turn.lock_owned().await
+    }
+
     fn group(&self, id: GroupId) -> Option<Group> {
         self.groups.read().expect(UNPOISONED).get(&id).cloned()
     }
@@ -147,8 +167,12 @@ impl Node {
         listener: TcpListener,
         upper: Arc<dyn Handler>,
     ) -> io::Result<Self> {
-        let doors =
-            Arc::new(Doors { groups: RwLock::default(), unopened: Mutex::default(), upper });
+        let doors = Arc::new(Doors {
+            groups: RwLock::default(),
+            unopened: Mutex::default(),
+            turns: Mutex::default(),
+            upper,
+        });
         let us =
             TransportOptions { node: options.id, disk: options.disk, cluster: options.cluster };
         let handler: Arc<Doors> = Arc::clone(&doors);
@@ -186,6 +210,7 @@ impl Node {
     /// Opens a group: recovers its log, starts its Raft core. A corrupt log is an error here, and
     /// the group is listed as broken; other groups go on. Opening an open group gives its handle.
     pub async fn open(&self, spec: GroupSpec, machine: Box<dyn Machine>) -> io::Result<Group> {
+        let _turn = self.inner.doors.turn(spec.id).await;
         if let Some(open) = self.group(spec.id) {
             return Ok(open);
         }
@@ -264,6 +289,7 @@ impl Node {
 
     /// Stops a group and deletes its log; its disk space returns.
     pub async fn remove(&self, id: GroupId) -> io::Result<()> {
+        let _turn = self.inner.doors.turn(id).await;
         let removed = self.inner.doors.groups.write().expect(UNPOISONED).remove(&id);
         if let Some(group) = removed {
             close(&group).await;

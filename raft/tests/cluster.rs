@@ -13,9 +13,15 @@
 mod harness;
 mod invariants;
 
+use futures::future::join_all;
 use harness::{Cluster, command, records, soon, until};
-use raft::{Acks, FlushPolicy, NodeId, NotAppended, Offset, Outcome, Proposal, Role};
+use raft::{
+    Acks, FlushPolicy, GroupId, GroupSpec, Machine, NodeId, NotAppended, Offset, Outcome, Position,
+    Proposal, Role,
+};
 use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -47,6 +53,45 @@ async fn a_command_is_answered_by_the_machine() {
         };
         assert_eq!(appended.answer, count.as_bytes());
     }
+}
+
+/// Counts the machines of its kind that somebody keeps.
+struct Counted(#[expect(dead_code, reason = "counted")] Arc<()>);
+
+impl Machine for Counted {
+    fn apply(&mut self, _at: Position, _command: &[u8]) -> Vec<u8> {
+        Vec::new()
+    }
+    fn checkpoint(&self) -> Vec<u8> {
+        Vec::new()
+    }
+    fn restore(&mut self, _state: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_opened_many_times_at_once_has_one_core() {
+    let mut cluster = Cluster::new(1);
+    cluster.start_all().await;
+    let node = cluster.node(NodeId(1));
+    let kept = Arc::new(());
+    let opened = join_all((0..8).map(|_| {
+        let spec =
+            GroupSpec { id: GroupId::new(7), voters: vec![NodeId(1)], flush: FlushPolicy::Always };
+        node.open(spec, Box::new(Counted(Arc::clone(&kept))))
+    }))
+    .await;
+    assert!(opened.iter().all(Result::is_ok));
+    assert_eq!(Arc::strong_count(&kept), 2, "ours, and that of the one core");
+    let Ok(first) = &opened[0] else { panic!("open") };
+    for group in opened.iter().flatten() {
+        until("it leads", async || matches!(group.role(), Role::Leading { .. }).then_some(()))
+            .await;
+        let outcome = group.propose(records(&["x"]), soon()).await;
+        assert!(matches!(outcome, Outcome::Appended(_)), "{outcome:?}");
+    }
+    assert_eq!(first.watermark().high_watermark.get(), 8, "all handles are the same group");
 }
 
 /// Proposes at one replica and notes what became of each.
