@@ -96,12 +96,16 @@ async fn admit(
     leading(group, deadline).await?;
     let bytes = group.room.take(proposal.payload.len(), deadline).await?;
     let turn = match (proposal.kind, proposal.expected_end) {
-        (_, Some(expected)) => Some(alone(group, expected, deadline).await?),
+        (_, Some(_)) => Some(alone(group, deadline).await?),
         (EntryKind::Data, None) => Some(shared(group, deadline).await?),
         (_, None) => None,
     };
-    // The term last: it fences everything decided above.
+    // The term before the end: what another leader appends after the comparison moves the term, and
+    // the core then refuses the proposal.
     let term = leading(group, deadline).await?;
+    if let Some(expected) = proposal.expected_end {
+        ends_at(group, expected)?;
+    }
     Ok((term, Held { bytes, turn }))
 }
 
@@ -138,14 +142,17 @@ async fn shared(group: &Arc<Inner>, deadline: Instant) -> Result<Turn, Refused> 
     }
 }
 
-/// Waits until no data is on its way, so that the log's end is the end; compares it.
-async fn alone(group: &Arc<Inner>, expected: Offset, deadline: Instant) -> Result<Turn, Refused> {
-    let turn = match timeout_at(deadline, Arc::clone(&group.turns).write_owned()).await {
-        Ok(turn) => Turn::Alone(turn),
-        Err(_elapsed) => return Err(Refused(NotAppended::Busy)),
-    };
+/// Waits until no data is on its way, so that the log's end is the end.
+async fn alone(group: &Arc<Inner>, deadline: Instant) -> Result<Turn, Refused> {
+    match timeout_at(deadline, Arc::clone(&group.turns).write_owned()).await {
+        Ok(turn) => Ok(Turn::Alone(turn)),
+        Err(_elapsed) => Err(Refused(NotAppended::Busy)),
+    }
+}
+
+fn ends_at(group: &Inner, expected: Offset) -> Result<(), Refused> {
     let end = group.log.state().next_offset;
-    if end == expected { Ok(turn) } else { Err(Refused(NotAppended::Conflict { end })) }
+    if end == expected { Ok(()) } else { Err(Refused(NotAppended::Conflict { end })) }
 }
 
 /// Hands it to the core until it is taken or the deadline passes.
@@ -235,7 +242,9 @@ fn ending(
             let Answer { base_offset, answer } = written.data;
             Outcome::Appended(appended(Place { position, base_offset }, answer))
         }
-        Ok((Err(ClientWriteError::ForwardToLeader(forward)), held)) => {
+        // openraft says this of a proposal without an index only. Were it ever to say it of one that
+        // the log has seen, neither "not appended" nor a second try would be right.
+        Ok((Err(ClientWriteError::ForwardToLeader(forward)), held)) if !ticket.handed() => {
             return refused(&forward, held);
         }
         Ok((Err(error), _)) => Outcome::Unknown(error.to_string()),
