@@ -46,7 +46,7 @@ fn frame(index: u64, version: u64, len: usize, durable: Option<u64>) -> Frame {
         position: Position::new(Term::new(version), Index::new(index)),
         kind: EntryKind::Command,
         base_offset: Offset::new(index),
-        record_count: 0,
+        record_count: 1,
         max_timestamp: -1,
         payload_len: len as u32,
     };

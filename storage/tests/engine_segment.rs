@@ -105,6 +105,23 @@ fn what_lay_behind_a_hole_does_not_come_back_when_the_hole_is_filled() {
 }
 
 #[test]
+fn a_frame_whose_records_do_not_begin_where_the_last_ones_end_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open_at(dir.path());
+    engine.create(id(1, 0), Offset::ZERO).unwrap();
+    let mut frames = frames(0..3);
+    frames[2].header.base_offset = Offset::new(7);
+    engine.write(id(1, 0), &frames).unwrap();
+    drop(engine);
+    let Err(RecoverError::Corrupt { why, .. }) = open_at(dir.path()).recover(id(1, 0), UNKNOWN)
+    else {
+        panic!("it was recovered")
+    };
+    let place = format!("byte {}", at(2));
+    assert!(why.contains(&place) && why.contains("base offset at entry 2"), "{why}");
+}
+
+#[test]
 fn a_hole_that_a_later_frame_says_was_durable_is_refused_with_file_and_byte() {
     let (_dir, engine) = damaged(lose_frame_1, Some(1));
     let Err(RecoverError::Corrupt { place, why }) = engine.recover(id(1, 0), UNKNOWN) else {

@@ -267,7 +267,7 @@ impl Engine for SegmentEngine {
         let file = self.open_named(segment, known)?;
         let header = self.header_or_newborn(segment, known, &*file)?;
         let seed = Seed::of(header.salt);
-        let scan = scan::scan(&*file, seed, segment.first, known.durable)?;
+        let scan = scan::scan(&*file, seed, segment.first, known)?;
         if file.len()? < self.segment_bytes {
             file.set_len(self.segment_bytes)?;
         }

@@ -6,6 +6,7 @@ use super::frame::{ALIGN_BYTES, BadHead, HEAD_BYTES, Head, Seed, in_memory, leng
 use super::tail::{Seen, Stop};
 use super::window::Window;
 use crate::disk::DiskFile;
+use crate::engine::Known;
 use crate::{Header, Index};
 use std::io;
 
@@ -21,21 +22,24 @@ pub(super) struct Scan {
     pub(super) seen: Seen,
 }
 
-/// Scans a file whose entries begin at `first`; `known` is the caller's claim.
+/// Scans a file whose entries begin at `first`; `known` is the caller's knowledge of it.
 pub(super) fn scan(
     file: &dyn DiskFile,
     seed: Seed,
     first: Index,
-    known: Option<Index>,
+    known: Known,
 ) -> io::Result<Scan> {
     let mut window = Window::new(file, SCAN_BYTES);
     let (mut headers, mut ends) = (Vec::new(), Vec::new());
     let mut extent = Extent::empty(first);
-    let mut claim = known;
+    let mut claim = known.durable;
+    let mut next_offset = known.base_offset;
     let (stop, stopped_head) = loop {
         match next_frame(&mut window, seed, &extent)? {
+            Ok(head) if head.header.base_offset != next_offset => break (Stop::Offset, Some(head)),
             Ok(head) => {
                 claim = claim.max(head.durable);
+                next_offset = head.header.next_offset();
                 headers.push(head.header);
                 extent.push(head.frame_bytes());
                 ends.push(extent.end);

@@ -12,6 +12,7 @@
 //! | head valid, longer than the file | any | no | cut |
 //! | head valid, not the next index | any | no | cut |
 //! | any of them | any | yes | refuse: what was durable is gone or damaged |
+//! | frame whole and of the next index, not of the next offset | any | any | refuse: no crash writes that |
 //!
 //! | header of the file | claim ≥ first index | verdict |
 //! |---|---|---|
@@ -37,6 +38,9 @@ pub(super) enum Stop {
     Length,
     /// A valid frame, but not of the next index.
     Gap,
+    /// A whole frame of the next index whose records do not begin where the last ones end: offsets
+    /// would be there twice, or nowhere.
+    Offset,
 }
 
 /// What a scan saw.
@@ -72,6 +76,10 @@ impl Seen {
             return Verdict::Refuse { why };
         }
         match self.stop {
+            Stop::Offset => {
+                let why = format!("{} at entry {}", self.stop.describe(), self.missing);
+                Verdict::Refuse { why }
+            }
             Stop::End | Stop::Zero | Stop::Head if !self.later => Verdict::Whole,
             Stop::End | Stop::Zero | Stop::Head | Stop::Payload | Stop::Length | Stop::Gap => {
                 let after = self.missing.previous().filter(|last| *last >= self.first);
@@ -90,6 +98,7 @@ impl Stop {
             Self::Payload => "crc (payload)",
             Self::Length => "a frame longer than the file",
             Self::Gap => "a frame of another index",
+            Self::Offset => "a frame of another base offset",
         }
     }
 }
@@ -160,6 +169,16 @@ mod tests {
     fn a_torn_frame_is_cut() {
         for (stop, later) in BAD_FRAME.into_iter().flat_map(|stop| [(stop, false), (stop, true)]) {
             assert_eq!(seen(stop, later, None), Verdict::Cut { after: Some(index(14)) });
+        }
+    }
+
+    #[test]
+    fn a_frame_of_another_base_offset_is_refused_whatever_is_claimed() {
+        for (later, claim) in [(false, None), (true, None), (false, Some(14)), (true, Some(99))] {
+            let Verdict::Refuse { why } = seen(Stop::Offset, later, claim) else {
+                panic!("{later} {claim:?} was not refused")
+            };
+            assert!(why.contains("base offset") && why.contains("entry 15"), "{why}");
         }
     }
 
