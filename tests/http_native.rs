@@ -17,7 +17,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::time::Duration;
-use storage::batch::{BatchBuilder, Compression, RecordBatch};
+use storage::batch::{BatchBuilder, Compression, Record, RecordBatch};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
@@ -505,4 +505,32 @@ async fn http2_is_spoken_from_the_first_byte() {
     assert_eq!(frame[3], 4, "the server's settings come first");
     drop(stream);
     cluster.stop().await;
+}
+
+/// CRC-32C, bit by bit: as the forger of a batch has it.
+fn crc32c(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0_u32, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0x82f6_3b78 * (crc & 1)))
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compressed_batch_that_lies_about_how_many_records_it_has_takes_no_offsets() {
+    let (_cluster, client) = one_node("t", 1).await;
+    let path = "/v1/topics/t/partitions/0/records";
+    let record = Record { value: Some(Bytes::from_static(b"one")), ..Record::default() };
+    let honest = RecordBatch::build(&[record], Compression::Gzip).into_bytes();
+    let mut forged = honest.to_vec();
+    forged[23..27].copy_from_slice(&999_999_i32.to_be_bytes());
+    forged[57..61].copy_from_slice(&1_000_000_i32.to_be_bytes());
+    let crc = crc32c(&forged[21..]);
+    forged[17..21].copy_from_slice(&crc.to_be_bytes());
+    let refused = client.post(path, BATCHES, forged).send().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
+    let said: Value = refused.json().await.unwrap();
+    assert_eq!((&said["error_code"], &said["outcome"]), (&json!(40004), &json!("not_appended")));
+    let taken = client.post(path, BATCHES, honest).send().await.unwrap();
+    assert_eq!(taken.status(), StatusCode::OK);
+    let said: Value = taken.json().await.unwrap();
+    assert_eq!(said["offsets"][0]["offset"], 0);
 }
