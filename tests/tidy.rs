@@ -77,7 +77,7 @@ fn floor_of(module: &str) -> Option<u32> {
     FLOORS.iter().find(|(_, modules)| modules.contains(&module)).map(|(floor, _)| *floor)
 }
 
-fn assert_none(broken: Vec<String>, rule: &str) {
+fn assert_none(broken: &[String], rule: &str) {
     assert!(broken.is_empty(), "{rule}:\n  {}", broken.join("\n  "));
 }
 
@@ -105,7 +105,7 @@ fn imports_point_down_never_up() {
             }
         }
     }
-    assert_none(broken, "an import points up");
+    assert_none(&broken, "an import points up");
 }
 
 #[test]
@@ -128,50 +128,50 @@ fn the_lower_crates_do_not_know_what_stands_on_them() {
             }
         }
     }
-    assert_none(broken, "a crate names what it must not know");
+    assert_none(&broken, "a crate names what it must not know");
 }
 
 #[test]
 fn only_the_codec_speaks_bincode() {
-    let broken = sources(&["src", "raft/src", "storage/src"])
+    let broken: Vec<String> = sources(&["src", "raft/src", "storage/src"])
         .iter()
         .filter(|source| source.path != Path::new("storage/src/codec.rs"))
         .flat_map(|source| source.code().map(move |(line, text)| (source, line, text)))
         .filter(|(_, _, text)| text.contains("bincode::"))
         .map(|(source, line, _)| format!("{}:{line}", source.path.display()))
         .collect();
-    assert_none(broken, "bincode outside storage/src/codec.rs");
+    assert_none(&broken, "bincode outside storage/src/codec.rs");
 }
 
 #[test]
 fn a_file_reads_in_one_sitting() {
-    let broken = every_source()
+    let broken: Vec<String> = every_source()
         .iter()
         .map(|source| (source, source.text.lines().count()))
         .filter(|(_, lines)| *lines > FILE_LINES_MAX)
         .map(|(source, lines)| format!("{}: {lines} lines", source.path.display()))
         .collect();
-    assert_none(broken, "a file is longer than one noun");
+    assert_none(&broken, "a file is longer than one noun");
 }
 
 #[test]
 fn a_file_begins_by_saying_what_it_is() {
-    let broken = every_source()
+    let broken: Vec<String> = every_source()
         .iter()
         .filter(|source| !source.text.starts_with("//!"))
         .map(|source| source.path.display().to_string())
         .collect();
-    assert_none(broken, "a file without a head");
+    assert_none(&broken, "a file without a head");
 }
 
 #[test]
 fn a_file_is_named_after_its_noun() {
-    let broken = every_source()
+    let broken: Vec<String> = every_source()
         .iter()
         .filter(|source| EMPTY_NAMES.contains(&source.stem()))
         .map(|source| source.path.display().to_string())
         .collect();
-    assert_none(broken, "a name that says nothing");
+    assert_none(&broken, "a name that says nothing");
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn no_type_begins_with_the_products_name() {
             }
         }
     }
-    assert_none(broken, "a type begins with the product's name");
+    assert_none(&broken, "a type begins with the product's name");
 }
 
 #[test]
@@ -205,5 +205,5 @@ fn tests_do_not_sleep() {
             }
         }
     }
-    assert_none(broken, "wait for a condition with a deadline, never for a time");
+    assert_none(&broken, "wait for a condition with a deadline, never for a time");
 }

@@ -216,7 +216,7 @@ async fn of_many_conditional_appends_at_the_same_end_one_wins() {
             let proposal = Proposal { expected_end, ..records(&[&value]) };
             group.propose(proposal, soon())
         });
-        let outcomes = futures::future::join_all(racers).await;
+        let outcomes = join_all(racers).await;
         let won = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Appended(_)));
         assert_eq!(won.count(), 1, "{outcomes:?}");
         let end = Offset::new(round + 1);
@@ -244,8 +244,7 @@ async fn a_conditional_append_among_plain_ones_lands_exactly_where_it_said() {
             (expected_end, group.propose(proposal, soon()).await)
         }
     });
-    let (plain, conditional) =
-        tokio::join!(futures::future::join_all(plain), futures::future::join_all(conditional));
+    let (plain, conditional) = tokio::join!(join_all(plain), join_all(conditional));
     for (expected, outcome) in plain.into_iter().chain(conditional) {
         match (expected, outcome) {
             (None, Outcome::Appended(_)) => {}
@@ -317,8 +316,7 @@ async fn what_a_deposed_leader_said_of_its_proposals_is_true() {
         }
     });
     let others: Vec<NodeId> = cluster.ids().into_iter().filter(|node| *node != old).collect();
-    let (lost, new) =
-        tokio::join!(futures::future::join_all(lost), cluster.leader_among(1, &others));
+    let (lost, new) = tokio::join!(join_all(lost), cluster.leader_among(1, &others));
     let unknown = lost.iter().filter(|(_, outcome)| matches!(outcome, Outcome::Unknown(_)));
     assert!(unknown.count() > 0, "some were in its log");
     let refused = lost.iter().filter(|(_, outcome)| matches!(outcome, Outcome::NotAppended(_)));

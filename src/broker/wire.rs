@@ -252,7 +252,7 @@ mod tests {
     use proptest::prelude::*;
     use storage::batch::{Compression, Record};
 
-    fn joined(pieces: Vec<Bytes>) -> Bytes {
+    fn joined(pieces: &[Bytes]) -> Bytes {
         pieces.concat().into()
     }
 
@@ -267,7 +267,7 @@ mod tests {
     fn a_request_comes_with_its_batch_and_its_budget() {
         let ask = Ask::Produce { acks: Acks::Quorum, expected_end: Some(7) };
         let payload = batch(b"x").into_bytes();
-        let body = joined(encode_ask(&ask, Duration::from_millis(50), Some(payload.clone())));
+        let body = joined(&encode_ask(&ask, Duration::from_millis(50), Some(payload.clone())));
         assert_eq!(decode_ask(body).unwrap(), (ask, Duration::from_millis(50), payload));
     }
 
@@ -275,7 +275,7 @@ mod tests {
     fn fetched_batches_are_taken_apart_where_they_were_joined() {
         let batches = vec![batch(b"a"), batch(b"a longer one")];
         let fetched = Fetched { from: 4, batches: batches.clone(), tail: TAIL };
-        let body = joined(encode_answer(Ok(Reply::Fetched(fetched))));
+        let body = joined(&encode_answer(Ok(Reply::Fetched(fetched))));
         let Ok(Reply::Fetched(found)) = decode_answer(body).unwrap() else { panic!("not fetched") };
         assert_eq!((found.from, found.batches, found.tail), (4, batches, TAIL));
     }
@@ -283,14 +283,14 @@ mod tests {
     #[test]
     fn a_miss_arrives_as_it_left() {
         let miss = Miss::NotLeader { leader: Some(NodeId(3)), address: Some("h:1".into()) };
-        let body = joined(encode_answer(Err(miss.clone())));
+        let body = joined(&encode_answer(Err(miss.clone())));
         assert_eq!(decode_answer(body).unwrap().unwrap_err(), miss);
     }
 
     #[test]
     fn a_batch_longer_than_the_message_is_an_error() {
         let fetched = Fetched { from: 4, batches: vec![batch(b"abc")], tail: TAIL };
-        let mut body = joined(encode_answer(Ok(Reply::Fetched(fetched))));
+        let mut body = joined(&encode_answer(Ok(Reply::Fetched(fetched))));
         body.truncate(body.len() - 1);
         assert!(decode_answer(body).is_err());
     }
