@@ -194,6 +194,11 @@ impl Cluster {
         self.nodes[at].child.is_some()
     }
 
+    /// The process of a node that runs.
+    pub fn process_id(&self, at: usize) -> u32 {
+        self.nodes[at].child.as_ref().expect("the node runs").id()
+    }
+
     pub fn url(&self, at: usize, path: &str) -> String {
         format!("http://{}{path}", self.nodes[at].http)
     }
