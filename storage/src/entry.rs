@@ -14,7 +14,8 @@ pub enum EntryKind {
     Membership = 1,
     /// One record batch (Kafka's RecordBatch v2), opaque here but for its 61-byte header.
     Data = 2,
-    /// A replicated trim: the new log start offset.
+    /// A replicated trim: the new log start offset, 8 bytes big-endian. One that leaves no record begins
+    /// a segment, so that all before it can be purged.
     Trim = 3,
     /// A command of the group's own state machine.
     Command = 4,

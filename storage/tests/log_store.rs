@@ -16,10 +16,13 @@
 
 mod logs;
 
+use bytes::Bytes;
 use logs::{append, batch, data, open, options, position};
 use std::sync::Arc;
 use storage::disk::RealDisk;
-use storage::{EngineKind, GroupId, Index, Log, Marker, Offset, Store, StoreOptions, Table};
+use storage::{
+    EngineKind, Entry, EntryKind, GroupId, Index, Log, Marker, Offset, Store, StoreOptions, Table,
+};
 
 const ENGINES: [EngineKind; 2] = [EngineKind::Segment, EngineKind::Sled];
 const GROUP: GroupId = GroupId::new(5);
@@ -128,6 +131,31 @@ fn a_purge_at_a_sealed_end_returns_the_space() {
 }
 
 #[test]
+fn a_trim_of_everything_begins_a_segment() {
+    for engine in ENGINES {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path(), engine);
+        let log = store.log(GROUP).unwrap();
+        fill(&log, 2);
+        let (sealed, active) = log.segment_ends();
+        let end = active.unwrap();
+        assert_eq!((end.marker, sealed.len()), (marker(&log, 1), 0));
+        assert!(end.max_timestamp >= 1_000 && end.bytes > 0);
+        let trim = |index: u64, to: u64| {
+            let payload = Bytes::copy_from_slice(&to.to_be_bytes());
+            let entry = Entry { position: position(1, index), kind: EntryKind::Trim, payload };
+            append(&log, vec![entry]);
+            log.sealed_ends().len()
+        };
+        let next = log.state().next_offset.get();
+        assert_eq!(trim(2, next - 1), 0, "a record stays");
+        assert_eq!(trim(3, next), 1, "all records lie in a segment that can go");
+        assert_eq!(trim(4, next + 1), 1, "there was no record since");
+        assert_eq!(log.sealed_ends()[0].marker.position.index, Index::new(2));
+    }
+}
+
+#[test]
 fn a_lost_segment_refuses_the_log() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path(), EngineKind::Segment);
@@ -217,7 +245,7 @@ fn what_is_no_batch_is_refused_before_anything_changes() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path(), EngineKind::Segment);
     let log = store.log(GROUP).unwrap();
-    let entries = vec![data(1, 0, batch(1, 10, 0)), data(1, 1, bytes::Bytes::from_static(b"no"))];
+    let entries = vec![data(1, 0, batch(1, 10, 0)), data(1, 1, Bytes::from_static(b"no"))];
     let refused = log.append(entries, Box::new(drop)).unwrap_err().to_string();
     assert!(refused.contains("entry 1"), "{refused}");
     assert_eq!(log.state().last, None);

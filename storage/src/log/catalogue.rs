@@ -68,6 +68,12 @@ impl Active {
         self.end.is_some() && bytes > segment_bytes
     }
 
+    /// Its end as it would be if it were sealed now; without entries there is none.
+    pub(crate) fn sealed_end(&self) -> Option<SealedEnd> {
+        let (max_timestamp, bytes) = (self.max_timestamp, self.bytes);
+        self.end.map(|marker| SealedEnd { marker, max_timestamp, bytes })
+    }
+
     /// Ends the segment; without entries there is nothing to seal.
     pub(crate) fn seal(self) -> Option<Sealed> {
         Some(Sealed {

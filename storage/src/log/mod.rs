@@ -19,6 +19,7 @@ mod watermarks;
 mod write;
 
 pub(crate) use self::core::Core;
+use catalogue::Active;
 pub(crate) use catalogue::{Cut, Sealed};
 pub(crate) use open::{half_removed, remove_group};
 pub(crate) use tail::Budget;
@@ -171,6 +172,11 @@ impl Log {
     pub fn sealed_ends(&self) -> Vec<SealedEnd> {
         self.core.sealed_ends()
     }
+    /// The ends of sealed segments, and what the active one's end would be were it sealed now; as of one
+    /// moment.
+    pub fn segment_ends(&self) -> (Vec<SealedEnd>, Option<SealedEnd>) {
+        self.core.segment_ends()
+    }
     /// Bytes on disk.
     pub fn disk_bytes(&self) -> io::Result<u64> {
         self.core.backing.engine.disk_bytes(self.group())
@@ -197,6 +203,12 @@ impl Core {
 
     fn sealed_ends(&self) -> Vec<SealedEnd> {
         self.lock().catalogue.sealed.iter().map(Sealed::sealed_end).collect()
+    }
+
+    fn segment_ends(&self) -> (Vec<SealedEnd>, Option<SealedEnd>) {
+        let inner = self.lock();
+        let sealed = inner.catalogue.sealed.iter().map(Sealed::sealed_end).collect();
+        (sealed, inner.catalogue.active.as_ref().and_then(Active::sealed_end))
     }
 
     fn save_vote(self: &Arc<Self>, vote: Vec<u8>, done: Completion) -> io::Result<()> {

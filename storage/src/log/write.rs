@@ -8,7 +8,7 @@ use crate::backing::about;
 use crate::batch;
 use crate::commit::{Completion, Op, Step, Work};
 use crate::engine::{Frame, SegmentId};
-use crate::{Entry, EntryKind, Header, Index, Marker, Position};
+use crate::{Entry, EntryKind, Header, Index, Marker, Offset, Position};
 use std::io;
 use std::sync::{Arc, mpsc};
 
@@ -68,7 +68,8 @@ impl Core {
                 max_timestamp,
                 payload_len,
             };
-            if let Some(create) = self.roll(inner, &header) {
+            let empties = is_trim_of_everything(&entry, inner.next_offset);
+            if let Some(create) = self.roll(inner, &header, empties) {
                 steps.push(create);
             }
             let first = inner.count_in(&header);
@@ -87,12 +88,14 @@ impl Core {
         (headers, Work::Append { steps, policy: inner.policy, next: inner.next(), records })
     }
 
-    /// Begins a segment where there is none, or where the entry no longer fits.
-    fn roll(&self, inner: &mut Inner, header: &Header) -> Option<Step> {
-        let is_full = |active: &mut Active| {
+    /// Begins a segment where there is none, where the entry no longer fits, or where it `empties` the
+    /// log: then the records before it go with their segment, although nothing fills that any more.
+    fn roll(&self, inner: &mut Inner, header: &Header, empties: bool) -> Option<Step> {
+        let is_over = |active: &mut Active| {
             active.is_full_for(header.payload_len, self.backing.segment_bytes)
+                || (empties && active.base_offset < header.base_offset)
         };
-        let full = inner.catalogue.active.take_if(is_full);
+        let full = inner.catalogue.active.take_if(is_over);
         if inner.catalogue.active.is_some() {
             return None;
         }
@@ -248,6 +251,13 @@ impl Inner {
         active.push(header);
         active.first
     }
+}
+
+/// Whether an entry is a trim that leaves no record of a log that ends at `next_offset`. A function of
+/// the log alone, so that every replica rolls at the same entry.
+fn is_trim_of_everything(entry: &Entry, next_offset: Offset) -> bool {
+    let to = || entry.payload.as_ref().try_into().map(u64::from_be_bytes).ok();
+    entry.kind == EntryKind::Trim && to().is_some_and(|to| to >= next_offset.get())
 }
 
 /// Reads what the batches say of themselves, before anything changes.
