@@ -7,7 +7,7 @@
 //!   6  http                   doors: bytes to calls, no decisions
 //!   5  broker                 the one API of the house
 //!   4  metadata               which topics exist, where they live
-//!   3  partition              one log to produce to and fetch from
+//!   3  partition retention    one log to produce to and fetch from, and what of it is kept
 //!   2  config error tasks topic   plain values
 //!   1  raft (crate)           groups, roles, peers; knows no topic
 //!   0  storage (crate)        logs on disk; synchronous
@@ -21,6 +21,7 @@ pub mod http;
 pub mod metadata;
 pub mod partition;
 pub mod partitioner;
+pub mod retention;
 pub mod server;
 pub mod tasks;
 pub mod topic;
