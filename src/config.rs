@@ -80,6 +80,8 @@ pub struct Config {
     pub log_level: String,
     /// When a segment is sealed.
     pub segment_bytes: u64,
+    /// Between two looks at what retention removes.
+    pub retention_check: Duration,
     /// Memory for recent entries, over all logs.
     pub tail_cache_bytes: usize,
     /// Between two heartbeats of a leader.
@@ -118,6 +120,7 @@ impl Default for Config {
             log_format: LogFormat::Text,
             log_level: "info".into(),
             segment_bytes: 64 << 20,
+            retention_check: Duration::from_mins(5),
             tail_cache_bytes: 64 << 20,
             heartbeat: Duration::from_millis(150),
             election_min: Duration::from_millis(600),
@@ -137,6 +140,9 @@ pub const INFLATED_BATCH_BYTES_MAX: usize = 128 << 20;
 
 /// The least bytes of a segment: a batch of the largest size fits twice.
 const SEGMENT_BYTES_MIN: u64 = 64 << 10;
+
+/// The least time between two looks at retention: each looks at every segment of the node.
+const RETENTION_CHECK_MIN: Duration = Duration::from_millis(10);
 
 /// Why a node does not start. Names the fields.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -189,6 +195,9 @@ pub struct Overrides {
     /// Bytes after which a segment is sealed [default: 67108864]
     #[arg(long, env = "OTTLA_SEGMENT_BYTES", value_name = "BYTES", hide_short_help = true)]
     pub segment_bytes: Option<u64>,
+    /// Milliseconds between looks at what retention removes [default: 300000]
+    #[arg(long, env = "OTTLA_RETENTION_CHECK_MS", value_name = "MS", hide_short_help = true)]
+    pub retention_check_ms: Option<u64>,
     /// Memory for recent entries over all logs [default: 67108864]
     #[arg(long, env = "OTTLA_TAIL_CACHE_BYTES", value_name = "BYTES", hide_short_help = true)]
     pub tail_cache_bytes: Option<usize>,
@@ -260,6 +269,7 @@ impl Overrides {
             log_format: self.log_format.or(other.log_format),
             log_level: self.log_level.or(other.log_level),
             segment_bytes: self.segment_bytes.or(other.segment_bytes),
+            retention_check_ms: self.retention_check_ms.or(other.retention_check_ms),
             tail_cache_bytes: self.tail_cache_bytes.or(other.tail_cache_bytes),
             heartbeat_ms: self.heartbeat_ms.or(other.heartbeat_ms),
             election_min_ms: self.election_min_ms.or(other.election_min_ms),
@@ -300,6 +310,7 @@ impl Overrides {
             log_format: self.log_format.unwrap_or(default.log_format),
             log_level: self.log_level.unwrap_or(default.log_level),
             segment_bytes: self.segment_bytes.unwrap_or(default.segment_bytes),
+            retention_check: ms(self.retention_check_ms, default.retention_check),
             tail_cache_bytes: self.tail_cache_bytes.unwrap_or(default.tail_cache_bytes),
             heartbeat: ms(self.heartbeat_ms, default.heartbeat),
             election_min: ms(self.election_min_ms, default.election_min),
@@ -348,6 +359,13 @@ impl Config {
             return refuse(format!(
                 "segment-bytes {} is below {SEGMENT_BYTES_MIN}",
                 self.segment_bytes
+            ));
+        }
+        if self.retention_check < RETENTION_CHECK_MIN {
+            return refuse(format!(
+                "retention-check-ms {} is below {}",
+                self.retention_check.as_millis(),
+                RETENTION_CHECK_MIN.as_millis()
             ));
         }
         for (name, limit) in [

@@ -61,6 +61,7 @@ impl Server {
             peer: advertise_peer,
             rack: config.rack.clone(),
             bootstrap: config.bootstrap.clone(),
+            retention_check: config.retention_check,
             limits: BrokerLimits {
                 fetches_max: config.fetches_max,
                 produce_bytes_max: config.produce_bytes_max,

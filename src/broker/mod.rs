@@ -8,7 +8,7 @@
 //!     ├── status ── describe, health: asks every broker
 //!     ├── admission, gate ── how much, and who
 //!     └── tasks: controller (groups follow the image), membership (registers, founds, takes in),
-//!                balance (leaders go home)
+//!                balance (leaders go home), retention (what is too old or too much goes)
 //! ```
 
 mod admin;
@@ -19,6 +19,7 @@ mod gate;
 mod membership;
 mod perform;
 mod request;
+mod retention;
 mod route;
 mod serve;
 mod start;

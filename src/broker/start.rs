@@ -49,13 +49,16 @@ pub struct BrokerOptions {
     pub bootstrap: Bootstrap,
     /// What it works on at most.
     pub limits: BrokerLimits,
+    /// Between two looks at what retention removes.
+    pub retention_check: Duration,
 }
 
 impl Broker {
     /// Starts the broker: identity, peers, metadata, then the tasks that follow it. It serves once
     /// [`Broker::ready`] says so.
     pub async fn start(options: BrokerOptions, listener: TcpListener) -> io::Result<Self> {
-        let BrokerOptions { id, store, timing, http, peer, rack, bootstrap, limits } = options;
+        let BrokerOptions { id, store, timing, http, peer, rack, bootstrap, .. } = options;
+        let (limits, retention_check) = (options.limits, options.retention_check);
         let (founders, join) = beginnings(id, bootstrap);
         let founder_ids = founders.iter().map(|founder| NodeId(founder.id)).collect();
         let identity = identity::Identity::open(store.state(), id, founder_ids)?;
@@ -117,6 +120,7 @@ impl Broker {
         inner.tasks.spawn("register", Arc::clone(&inner).keep_registered());
         inner.tasks.spawn("steward", Arc::clone(&inner).look_after_metadata());
         inner.tasks.spawn("balance", Arc::clone(&inner).balance());
+        inner.tasks.spawn("retention", Arc::clone(&inner).retain(retention_check));
         Ok(Self { inner })
     }
 

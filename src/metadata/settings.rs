@@ -2,6 +2,7 @@
 
 use crate::config::nearest;
 use crate::error::{Error, ErrorKind};
+use crate::retention::Retention;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,13 +24,25 @@ pub struct Setting {
 #[derive(Debug)]
 enum Values {
     OneOf(&'static [&'static str]),
-    Number { least: u64, most: u64 },
+    Number {
+        least: u64,
+        most: u64,
+    },
+    /// Any number below 2^63, or -1: no limit.
+    Limit,
 }
 
 const FLUSH_POLICY: &str = "flush.policy";
 const FLUSH_MS: &str = "flush.ms";
 const FLUSH_MESSAGES: &str = "flush.messages";
 const MAX_MESSAGE_BYTES: &str = "max.message.bytes";
+const RETENTION_BYTES: &str = "retention.bytes";
+const RETENTION_MS: &str = "retention.ms";
+
+/// What a limit is set to where there is none, as in Kafka.
+const UNLIMITED: &str = "-1";
+/// The largest limit: Kafka keeps these in 64 bits with a sign.
+const LIMIT_MAX: u64 = u64::MAX >> 1;
 
 /// The most `max.message.bytes` can be: a batch travels between nodes in one frame.
 pub const BATCH_BYTES_MAX: u64 = 8 << 20;
@@ -62,6 +75,20 @@ pub const TABLE: &[Setting] = &[
         documentation: "The most bytes a record batch has, compressed, 1024 to 8388608.",
         values: Values::Number { least: 1024, most: BATCH_BYTES_MAX },
     },
+    Setting {
+        name: RETENTION_BYTES,
+        default: UNLIMITED,
+        documentation: "The bytes of each partition that are kept at least; whole segments beyond them are \
+                        removed, the oldest first. 0 to 9223372036854775807; -1: no limit.",
+        values: Values::Limit,
+    },
+    Setting {
+        name: RETENTION_MS,
+        default: "604800000",
+        documentation: "The milliseconds for which a record is kept at least; a segment goes once its newest \
+                        record is older. 0 to 9223372036854775807; -1: for ever.",
+        values: Values::Limit,
+    },
 ];
 
 /// What was set on a topic: names of the table to values that it takes.
@@ -90,6 +117,13 @@ impl Setting {
                 return Ok(());
             }
             Values::Number { least, most } => format!("a number from {least} to {most}"),
+            Values::Limit
+                if value == UNLIMITED
+                    || value.parse().is_ok_and(|number: u64| number <= LIMIT_MAX) =>
+            {
+                return Ok(());
+            }
+            Values::Limit => format!("a number from 0 to {LIMIT_MAX}, or {UNLIMITED} for no limit"),
         };
         let message = format!("{}={value:?}: it takes {allowed}", self.name);
         Err(Error::new(ErrorKind::InvalidSettings, message))
@@ -160,6 +194,16 @@ impl Settings {
         usize::try_from(self.number(MAX_MESSAGE_BYTES)).unwrap_or(usize::MAX)
     }
 
+    /// What of the topic's partitions is kept.
+    pub fn retention(&self) -> Retention {
+        Retention { ms: self.limit(RETENTION_MS), bytes: self.limit(RETENTION_BYTES) }
+    }
+
+    /// A limit, if there is one. What cannot be read removes nothing.
+    fn limit(&self, name: &'static str) -> Option<u64> {
+        self.text(name).parse().ok()
+    }
+
     fn text(&self, name: &'static str) -> &str {
         Setting::named(name).map_or("", |setting| self.value(setting))
     }
@@ -202,6 +246,9 @@ mod tests {
             (FLUSH_MS, "0"),
             (FLUSH_MESSAGES, "many"),
             (FLUSH_POLICY, "never"),
+            (RETENTION_MS, "-2"),
+            (RETENTION_BYTES, "9223372036854775808"),
+            (RETENTION_BYTES, "1k"),
         ] {
             let error = Setting::named(name).unwrap().check(value).unwrap_err();
             assert_eq!(error.kind, ErrorKind::InvalidSettings);
@@ -222,6 +269,14 @@ mod tests {
         let expected =
             FlushPolicy::Interval { every: Duration::from_millis(250), messages: 10_000 };
         assert_eq!(settings.flush(), expected);
+    }
+
+    #[test]
+    fn records_are_kept_for_a_week_whatever_their_size() {
+        let week = Retention { ms: Some(604_800_000), bytes: None };
+        assert_eq!(Settings::default().retention(), week);
+        let settings = settings(&[(RETENTION_MS, "-1"), (RETENTION_BYTES, "0")]);
+        assert_eq!(settings.retention(), Retention { ms: None, bytes: Some(0) });
     }
 
     #[test]
