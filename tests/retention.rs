@@ -169,17 +169,20 @@ async fn a_follower_restarted_after_trims_begins_where_the_others_do(engine: &'s
     cluster.start_node(second);
     cluster.until_healthy().await;
     cluster.until_in_sync("restarted").await;
-    // No further trim, so that what each has is the same.
+    // No further trim is begun, so that what each has is the same.
     set(&cluster, "restarted", "retention.bytes", "-1").await;
     let log = cluster.read_all(leader, "restarted", 0).await;
     assert!(log[0].0 > before);
     // Each of them in turn leads, or follows a leader that is as fresh: all begin at the same record.
     cluster.kill(leader);
-    assert_eq!(cluster.read_all(first, "restarted", 0).await, log);
+    let settled = cluster.read_all(first, "restarted", 0).await;
+    // A trim that was on its way when retention was lifted may still have come.
+    assert!(log.ends_with(&settled) && !settled.is_empty(), "from {}", settled[0].0);
     cluster.start_node(leader);
     cluster.until_healthy().await;
     cluster.until_in_sync("restarted").await;
     cluster.kill(cluster.leader("restarted", 0).await);
     let at = (0..3).find(|at| cluster.runs(*at)).unwrap();
-    assert_eq!(cluster.read_all(at, "restarted", 0).await, log);
+    let read = cluster.read_all(at, "restarted", 0).await;
+    assert!(read == settled, "from {} instead of {}", read[0].0, settled[0].0);
 }
