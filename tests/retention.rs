@@ -56,7 +56,7 @@ async fn cluster(engine: &'static str) -> Cluster {
 
 /// Writes at least so many bytes of values to partition 0.
 async fn write(cluster: &Cluster, topic: &str, bytes: u64) {
-    let value = "x".repeat(VALUE_BYTES as usize);
+    let value = "x".repeat(usize::try_from(VALUE_BYTES).unwrap());
     let records: Vec<Value> = (0..WRITE_RECORDS).map(|_| json!({"value": value})).collect();
     let at = (0..3).find(|at| cluster.runs(*at)).unwrap();
     let url = cluster.url(at, &format!("/v1/topics/{topic}/partitions/0/records"));
