@@ -82,6 +82,10 @@ pub struct Config {
     pub segment_bytes: u64,
     /// Between two looks at what retention removes.
     pub retention_check: Duration,
+    /// How many coordinators of consumer groups are made, when the first group comes to the cluster.
+    pub coordinators: u32,
+    /// How long a consumer group that changed waits for more changes before it is assigned anew.
+    pub rebalance_delay: Duration,
     /// Memory for recent entries, over all logs.
     pub tail_cache_bytes: usize,
     /// Between two heartbeats of a leader.
@@ -121,6 +125,8 @@ impl Default for Config {
             log_level: "info".into(),
             segment_bytes: 64 << 20,
             retention_check: Duration::from_mins(5),
+            coordinators: 16,
+            rebalance_delay: Duration::from_millis(50),
             tail_cache_bytes: 64 << 20,
             heartbeat: Duration::from_millis(150),
             election_min: Duration::from_millis(600),
@@ -141,6 +147,10 @@ pub const INFLATED_BATCH_BYTES_MAX: usize = 128 << 20;
 /// The least bytes of a segment: a batch of the largest size fits twice.
 const SEGMENT_BYTES_MIN: u64 = 64 << 10;
 
+/// The most coordinators of consumer groups: each is a Raft group on up to three nodes.
+pub const COORDINATORS_MAX: u32 = 256;
+/// The longest a changed consumer group waits for more changes: its members wait too.
+const REBALANCE_DELAY_MAX: Duration = Duration::from_mins(1);
 /// The least time between two looks at retention: each looks at every segment of the node.
 const RETENTION_CHECK_MIN: Duration = Duration::from_millis(10);
 
@@ -198,6 +208,12 @@ pub struct Overrides {
     /// Milliseconds between looks at what retention removes [default: 300000]
     #[arg(long, env = "OTTLA_RETENTION_CHECK_MS", value_name = "MS", hide_short_help = true)]
     pub retention_check_ms: Option<u64>,
+    /// Coordinators of consumer groups that are made when the first group comes, 1 to 256 [default: 16]
+    #[arg(long, env = "OTTLA_COORDINATORS", value_name = "COUNT", hide_short_help = true)]
+    pub coordinators: Option<u32>,
+    /// Milliseconds that a changed consumer group waits for more changes [default: 50]
+    #[arg(long, env = "OTTLA_REBALANCE_DELAY_MS", value_name = "MS", hide_short_help = true)]
+    pub rebalance_delay_ms: Option<u64>,
     /// Memory for recent entries over all logs [default: 67108864]
     #[arg(long, env = "OTTLA_TAIL_CACHE_BYTES", value_name = "BYTES", hide_short_help = true)]
     pub tail_cache_bytes: Option<usize>,
@@ -270,6 +286,8 @@ impl Overrides {
             log_level: self.log_level.or(other.log_level),
             segment_bytes: self.segment_bytes.or(other.segment_bytes),
             retention_check_ms: self.retention_check_ms.or(other.retention_check_ms),
+            coordinators: self.coordinators.or(other.coordinators),
+            rebalance_delay_ms: self.rebalance_delay_ms.or(other.rebalance_delay_ms),
             tail_cache_bytes: self.tail_cache_bytes.or(other.tail_cache_bytes),
             heartbeat_ms: self.heartbeat_ms.or(other.heartbeat_ms),
             election_min_ms: self.election_min_ms.or(other.election_min_ms),
@@ -311,6 +329,8 @@ impl Overrides {
             log_level: self.log_level.unwrap_or(default.log_level),
             segment_bytes: self.segment_bytes.unwrap_or(default.segment_bytes),
             retention_check: ms(self.retention_check_ms, default.retention_check),
+            coordinators: self.coordinators.unwrap_or(default.coordinators),
+            rebalance_delay: ms(self.rebalance_delay_ms, default.rebalance_delay),
             tail_cache_bytes: self.tail_cache_bytes.unwrap_or(default.tail_cache_bytes),
             heartbeat: ms(self.heartbeat_ms, default.heartbeat),
             election_min: ms(self.election_min_ms, default.election_min),
@@ -366,6 +386,17 @@ impl Config {
                 "retention-check-ms {} is below {}",
                 self.retention_check.as_millis(),
                 RETENTION_CHECK_MIN.as_millis()
+            ));
+        }
+        if self.coordinators == 0 || self.coordinators > COORDINATORS_MAX {
+            let count = self.coordinators;
+            return refuse(format!("coordinators is {count}: 1 to {COORDINATORS_MAX} are allowed"));
+        }
+        if self.rebalance_delay > REBALANCE_DELAY_MAX {
+            return refuse(format!(
+                "rebalance-delay-ms {} is above {}",
+                self.rebalance_delay.as_millis(),
+                REBALANCE_DELAY_MAX.as_millis()
             ));
         }
         for (name, limit) in [

@@ -62,6 +62,8 @@ impl Server {
             rack: config.rack.clone(),
             bootstrap: config.bootstrap.clone(),
             retention_check: config.retention_check,
+            coordinators: config.coordinators,
+            rebalance_delay: config.rebalance_delay,
             limits: BrokerLimits {
                 fetches_max: config.fetches_max,
                 produce_bytes_max: config.produce_bytes_max,

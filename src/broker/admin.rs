@@ -20,6 +20,8 @@ use uuid::Uuid;
 const REPLICATION_FACTORS: &[u32] = &[1, 3, 5];
 /// The replication factor of a topic that does not say one, where there are as many brokers.
 const REPLICATION_FACTOR_DEFAULT: u32 = 3;
+/// When a consumer group that came before its cluster was whole may come again.
+const COORDINATORS_RETRY_AFTER: Duration = Duration::from_millis(500);
 /// How long a change waits for a broker that answers but is slow to follow.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -105,7 +107,7 @@ impl Inner {
         for group in groups {
             let mut held = self.held.subscribe();
             let hosted = |image: &Image| {
-                let placed = image.group(*group).map(|(.., placed)| placed);
+                let placed = image.placed(*group);
                 placed.is_some_and(|placed| placed.replicas.contains(&self.node.id()))
             };
             let settled = held.wait_for(|held| {
@@ -212,7 +214,27 @@ impl Inner {
                 Ok(Plan::Propose { command: Command::AlterTopic { name, changes }, created: None })
             }
             Change::AddPartitions { name, count } => plan_growth(image, name, *count),
+            Change::CreateCoordinators => self.plan_coordinators(image),
         }
+    }
+
+    /// The coordinators of consumer groups, as many as this node was told. Their number and places
+    /// stay, so they wait until every node that founds the cluster is there.
+    fn plan_coordinators(&self, image: &Image) -> Result<Plan, Error> {
+        if image.coordinators().next().is_some() {
+            let groups = image.coordinators().map(|(_, placed)| placed.group).collect();
+            return Ok(Plan::Done { created: None, groups });
+        }
+        if let Some(node) = self.absent(image).first() {
+            let message = format!("there are no coordinators before node {node} has registered");
+            let error = Error::new(ErrorKind::NotReady, message);
+            return Err(error.with_retry_after(COORDINATORS_RETRY_AFTER));
+        }
+        let factor = default_replication_factor(image);
+        let sites = placement::sites(image, None);
+        let placement = placement::place(sites, count(self.coordinators), count(factor));
+        let command = Command::CreateCoordinators { placed_at: image.revision(), placement };
+        Ok(Plan::Propose { command, created: None })
     }
 
     /// A node that was told to found a cluster has a log of its own: it must not join another.
@@ -307,9 +329,7 @@ fn check_partitions(name: &TopicName, partitions: u32) -> Result<(), Error> {
 
 fn replication_factor(image: &Image, new: &NewTopic) -> Result<u32, Error> {
     let brokers = u32::try_from(image.brokers().count()).unwrap_or(u32::MAX);
-    let default =
-        if brokers >= REPLICATION_FACTOR_DEFAULT { REPLICATION_FACTOR_DEFAULT } else { 1 };
-    let factor = new.replication_factor.unwrap_or(default);
+    let factor = new.replication_factor.unwrap_or_else(|| default_replication_factor(image));
     let refuse = |why: String| {
         let message = format!("topic {}: replication factor {factor}: {why}", new.name);
         Err(Error::new(ErrorKind::InvalidSettings, message))
@@ -323,8 +343,16 @@ fn replication_factor(image: &Image, new: &NewTopic) -> Result<u32, Error> {
     Ok(factor)
 }
 
-/// The groups of the topic that a command creates, grows or deletes, as of `image`.
+fn default_replication_factor(image: &Image) -> u32 {
+    let enough = count(REPLICATION_FACTOR_DEFAULT);
+    if image.brokers().count() >= enough { REPLICATION_FACTOR_DEFAULT } else { 1 }
+}
+
+/// The groups that a command creates, or of the topic that it grows or deletes, as of `image`.
 fn groups_of(image: &Image, command: &Command) -> Vec<GroupId> {
+    if matches!(command, Command::CreateCoordinators { .. }) {
+        return image.coordinators().map(|(_, placed)| placed.group).collect();
+    }
     let (Command::CreateTopic { name, .. }
     | Command::AddPartitions { name, .. }
     | Command::DeleteTopic { name, .. }) = command
@@ -344,6 +372,7 @@ fn tell(change: &Change, revision: u64) {
         Change::AddPartitions { name, count } => {
             tracing::info!(topic = %name, count, revision, "partitions added");
         }
+        Change::CreateCoordinators => tracing::info!(revision, "coordinators created"),
         Change::Register { broker, .. } => {
             tracing::info!(broker = %broker.id, http = broker.http, revision, "broker registered");
         }

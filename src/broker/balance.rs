@@ -52,7 +52,7 @@ fn due(image: &Image, group: &Group) -> Option<NodeId> {
     if !matches!(group.role(), Role::Leading { .. }) {
         return None;
     }
-    let (.., placed) = image.group(group.id())?;
+    let placed = image.placed(group.id())?;
     successor(*placed.replicas.first()?, &group.replicas()?)
 }
 

@@ -4,8 +4,8 @@
 use super::Inner;
 use super::wire::Change;
 use crate::error::{Error, ErrorKind};
-use crate::metadata::{Command, Image, METADATA_GROUP, Registration};
-use raft::{NodeId, Role};
+use crate::metadata::{Command, Image, Registration};
+use raft::{GroupId, NodeId, Role};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
@@ -184,11 +184,10 @@ impl Inner {
             reasons.push("not all replicas of this node are open yet".to_owned());
         }
         let broken = self.node.broken();
-        reasons.extend(broken.iter().map(|(group, why)| match image.group(*group) {
-            Some((name, partition, ..)) => format!("{name}-{partition} is stopped: {why}"),
-            None if *group == METADATA_GROUP => format!("the metadata is stopped: {why}"),
-            None => format!("group {group} is stopped: {why}"),
-        }));
+        let stopped = |(group, why): &(GroupId, String)| {
+            format!("{} is stopped: {why}", image.name_of(*group))
+        };
+        reasons.extend(broken.iter().map(stopped));
         reasons.extend(self.store.failure().map(|why| format!("the disk: {why}")));
         if self.tasks.stopping().is_cancelled() {
             reasons.push("shutting down".to_owned());

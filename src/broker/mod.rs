@@ -36,7 +36,7 @@ pub use views::{
 
 use crate::error::{Error, ErrorKind};
 use crate::metadata::reconcile::Held;
-use crate::metadata::{Image, METADATA_GROUP, Registration};
+use crate::metadata::{Image, Registration};
 use crate::partitioner::{Murmur2, Partitioner};
 use crate::tasks::Tasks;
 use crate::topic::{PartitionId, TopicName};
@@ -84,6 +84,8 @@ struct Inner {
     admission: Admission,
     /// Held while a change of the metadata is planned and proposed.
     turn: Semaphore,
+    /// How many coordinators of consumer groups are made, if this node is asked to.
+    coordinators: u32,
     partitioner: Arc<dyn Partitioner>,
     /// Where records without a key went last, by topic id; those of deleted topics are dropped when
     /// it has grown to twice the topics there are.
@@ -293,13 +295,7 @@ impl Inner {
 
     /// What a group is called in messages.
     fn name_of(&self, group: GroupId) -> String {
-        if group == METADATA_GROUP {
-            return "the metadata".to_owned();
-        }
-        match self.image().group(group) {
-            Some((name, partition, ..)) => format!("{name}-{partition}"),
-            None => format!("group {group}"),
-        }
+        self.image().name_of(group)
     }
 
     fn errand(

@@ -157,8 +157,8 @@ impl Inner {
     /// A broken replica: another takes over, if there is one.
     fn broken_here(&self, errand: &Errand, why: &str) -> Miss {
         let image = self.image();
-        match image.group(errand.group) {
-            Some((.., placed)) if placed.replicas.len() > 1 => Miss::nobody(),
+        match image.placed(errand.group) {
+            Some(placed) if placed.replicas.len() > 1 => Miss::nobody(),
             Some(_) | None => broken(errand, why).into(),
         }
     }

@@ -51,6 +51,10 @@ pub struct BrokerOptions {
     pub limits: BrokerLimits,
     /// Between two looks at what retention removes.
     pub retention_check: Duration,
+    /// How many coordinators of consumer groups are made, when the first group comes.
+    pub coordinators: u32,
+    /// How long a consumer group that changed waits for more changes before it is assigned anew.
+    pub rebalance_delay: Duration,
 }
 
 impl Broker {
@@ -59,6 +63,7 @@ impl Broker {
     pub async fn start(options: BrokerOptions, listener: TcpListener) -> io::Result<Self> {
         let BrokerOptions { id, store, timing, http, peer, rack, bootstrap, .. } = options;
         let (limits, retention_check) = (options.limits, options.retention_check);
+        let coordinators = options.coordinators;
         let (founders, join) = beginnings(id, bootstrap);
         let founder_ids = founders.iter().map(|founder| NodeId(founder.id)).collect();
         let identity = identity::Identity::open(store.state(), id, founder_ids)?;
@@ -109,6 +114,7 @@ impl Broker {
             hints: super::route::Hints::default(),
             admission: Admission::new(limits.fetches_max, limits.produce_bytes_max),
             turn: Semaphore::new(1),
+            coordinators,
             partitioner: default_partitioner(),
             round: std::sync::Mutex::default(),
             tasks: Tasks::new(),

@@ -8,7 +8,7 @@ use super::views::{HealthView, PartitionView, SettingView, TopicView};
 use super::wire::{Ask, GroupStatus, NodeStatus, Reply};
 use crate::error::Error;
 use crate::metadata::settings::{Setting, TABLE};
-use crate::metadata::{Image, METADATA_GROUP, Placed, Settings, Topic};
+use crate::metadata::{Image, METADATA_GROUP, Placed, Settings};
 use crate::topic::{PartitionId, TopicName};
 use futures::future::join_all;
 use raft::{Group, GroupId, NodeId, Role};
@@ -111,15 +111,10 @@ impl Inner {
     pub(super) async fn health(&self) -> HealthView {
         let image = self.image();
         let told = self.gather(&image, None).await;
-        let name_of = |group: GroupId| match image.group(group) {
-            Some((name, partition, ..)) => format!("{name}-{partition}"),
-            None if group == METADATA_GROUP => "the metadata".to_owned(),
-            None => format!("group {group}"),
-        };
         let broken: Vec<String> = told
             .broken
             .iter()
-            .map(|(node, group, why)| format!("{} on node {node}: {why}", name_of(*group)))
+            .map(|(node, group, why)| format!("{} on node {node}: {why}", image.name_of(*group)))
             .collect();
         let (leaderless, under_replicated) = told.missing(&image);
         let controller = self.metadata.leader().map(|leader| leader.0);
@@ -152,17 +147,23 @@ impl Inner {
     /// What the cluster still lacks of what it is to be: nodes, and copies of its metadata.
     fn not_whole(&self, image: &Image) -> Vec<String> {
         let (voters, _) = self.metadata.members();
-        let expected: BTreeSet<NodeId> =
-            self.founders.iter().chain(&voters).copied().chain([self.me.id]).collect();
-        let absent = expected.into_iter().filter(|node| image.broker(*node).is_none());
+        let absent = self.absent(image);
         let mut lacks: Vec<String> =
-            absent.map(|node| format!("node {node} has not registered yet")).collect();
+            absent.iter().map(|node| format!("node {node} has not registered yet")).collect();
         let wanted = voters_wanted(image.brokers().count());
         if voters.len() < wanted {
             let have = voters.len();
             lacks.push(format!("the metadata has {have} voters, {wanted} are to come"));
         }
         lacks
+    }
+
+    /// Nodes that belong to the cluster and have not registered yet.
+    pub(super) fn absent(&self, image: &Image) -> Vec<NodeId> {
+        let (voters, _) = self.metadata.members();
+        let expected: BTreeSet<NodeId> =
+            self.founders.iter().chain(&voters).copied().chain([self.me.id]).collect();
+        expected.into_iter().filter(|node| image.broker(*node).is_none()).collect()
     }
 }
 
@@ -196,26 +197,24 @@ impl Told {
         }
     }
 
-    /// The partitions without a leader, and those with replicas out of sync.
+    /// The partitions and coordinators without a leader, and those with replicas out of sync.
     fn missing(&self, image: &Image) -> (Vec<String>, Vec<String>) {
         let (mut leaderless, mut under_replicated) = (Vec::new(), Vec::new());
-        for (name, topic) in image.topics() {
-            for (partition, placed) in numbered(topic) {
-                match self.leaders.get(&placed.group) {
-                    None => leaderless.push(format!("{name}-{partition}")),
-                    Some((_, status)) if in_sync(placed, status).len() < placed.replicas.len() => {
-                        under_replicated.push(format!("{name}-{partition}"));
-                    }
-                    Some(_) => {}
+        let partitions = image.topics().flat_map(|(name, topic)| {
+            let numbered = (0..).map(PartitionId).zip(&topic.partitions);
+            numbered.map(move |(partition, placed)| (format!("{name}-{partition}"), placed))
+        });
+        for (name, placed) in partitions.chain(image.coordinators()) {
+            match self.leaders.get(&placed.group) {
+                None => leaderless.push(name),
+                Some((_, status)) if in_sync(placed, status).len() < placed.replicas.len() => {
+                    under_replicated.push(name);
                 }
+                Some(_) => {}
             }
         }
         (leaderless, under_replicated)
     }
-}
-
-fn numbered(topic: &Topic) -> impl Iterator<Item = (PartitionId, &Placed)> {
-    (0..).map(PartitionId).zip(&topic.partitions)
 }
 
 /// The replicas in sync, in the order of the placement.

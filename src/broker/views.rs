@@ -43,9 +43,9 @@ pub struct HealthView {
     pub controller: Option<u64>,
     /// Brokers that cannot be reached.
     pub nodes_down: Vec<u64>,
-    /// `topic-partition` without a leader.
+    /// `topic-partition`, or `coordinator n`, without a leader.
     pub leaderless: Vec<String>,
-    /// `topic-partition` with fewer in-sync replicas than replicas.
+    /// `topic-partition`, or `coordinator n`, with fewer in-sync replicas than replicas.
     pub under_replicated: Vec<String>,
     /// `topic-partition on node: why` of replicas that stopped.
     pub broken: Vec<String>,

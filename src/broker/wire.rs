@@ -75,6 +75,7 @@ pub(super) enum Change {
     Delete(TopicName),
     Alter { name: TopicName, changes: BTreeMap<String, Option<String>> },
     AddPartitions { name: TopicName, count: u32 },
+    CreateCoordinators,
 }
 
 /// What a request got.

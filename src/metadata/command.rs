@@ -55,6 +55,14 @@ pub enum Command {
         /// Its identity: a topic made anew under the name is not meant.
         id: Uuid,
     },
+    /// Makes the coordinators of consumer groups. The first one counts, later ones change nothing:
+    /// which coordinator a consumer group has depends on how many there are.
+    CreateCoordinators {
+        /// The revision of the image the placement was computed from.
+        placed_at: u64,
+        /// The replicas of each, preferred leader first.
+        placement: Vec<Vec<NodeId>>,
+    },
 }
 
 /// Why a committed command changed nothing.

@@ -6,11 +6,14 @@
 //! - every group id in use is below `next_group`, and `next_group` only grows. So a group that is
 //!   below it and not in the image was deleted: a node that slept through the deletion sees that when
 //!   it wakes, and no list of deleted groups has to be kept;
-//! - the replicas of a partition are distinct brokers, the preferred leader first.
+//! - the replicas of a partition, or of a coordinator, are distinct brokers, the preferred leader first;
+//! - there are no coordinators or, from one command on, as many as that command made: never others.
 
 use super::command::{Answer, Command, Refusal};
 use super::settings::Settings;
+use crate::config::COORDINATORS_MAX;
 use crate::error::{Error, ErrorKind};
+use crate::partitioner::murmur2;
 use crate::topic::{PARTITIONS_MAX, PartitionId, TopicName};
 use raft::NodeId;
 use serde::{Deserialize, Serialize};
@@ -35,7 +38,7 @@ pub struct Registration {
     pub disk: Uuid,
 }
 
-/// A partition's place.
+/// The place of a partition, or of a coordinator of consumer groups.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Placed {
     /// Its Raft group.
@@ -63,9 +66,17 @@ pub struct Image {
     brokers: BTreeMap<NodeId, Registration>,
     topics: BTreeMap<TopicName, Arc<Topic>>,
     next_group: GroupId,
-    /// Group to partition; follows from `topics`.
+    coordinators: Vec<Placed>,
+    /// Whose each group is; follows from `topics` and `coordinators`.
     #[serde(skip)]
-    groups: BTreeMap<GroupId, (TopicName, PartitionId)>,
+    groups: BTreeMap<GroupId, Owner>,
+}
+
+/// Whose log a group's is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Owner {
+    Partition(TopicName, PartitionId),
+    Coordinator(usize),
 }
 
 impl Default for Image {
@@ -76,6 +87,7 @@ impl Default for Image {
             brokers: BTreeMap::new(),
             topics: BTreeMap::new(),
             next_group: super::METADATA_GROUP.next(),
+            coordinators: Vec::new(),
             groups: BTreeMap::new(),
         }
     }
@@ -146,11 +158,47 @@ impl Image {
         })
     }
 
-    /// Whose group this is.
+    /// Which partition's group this is, if it is a partition's.
     pub fn group(&self, group: GroupId) -> Option<(&TopicName, PartitionId, &Topic, &Placed)> {
-        let (name, partition) = self.groups.get(&group)?;
+        let Owner::Partition(name, partition) = self.groups.get(&group)? else { return None };
         let topic = self.topics.get(name)?;
         Some((name, *partition, topic, topic.partition(*partition)?))
+    }
+
+    /// Where a group's replicas are, be it a partition's or a coordinator's.
+    pub fn placed(&self, group: GroupId) -> Option<&Placed> {
+        match self.groups.get(&group)? {
+            Owner::Partition(..) => self.group(group).map(|(.., placed)| placed),
+            Owner::Coordinator(at) => self.coordinators.get(*at),
+        }
+    }
+
+    /// What a group is called in messages.
+    pub fn name_of(&self, group: GroupId) -> String {
+        match self.groups.get(&group) {
+            _ if group == super::METADATA_GROUP => "the metadata".to_owned(),
+            Some(Owner::Partition(name, partition)) => format!("{name}-{partition}"),
+            Some(Owner::Coordinator(at)) => coordinator_name(*at),
+            None => format!("group {group}"),
+        }
+    }
+
+    /// Whether a group's log is a coordinator's.
+    pub fn is_coordinator(&self, group: GroupId) -> bool {
+        matches!(self.groups.get(&group), Some(Owner::Coordinator(_)))
+    }
+
+    /// The coordinators of consumer groups, with what they are called; none before the first use.
+    pub fn coordinators(&self) -> impl Iterator<Item = (String, &Placed)> {
+        (0..).map(coordinator_name).zip(&self.coordinators)
+    }
+
+    /// The coordinator of a consumer group, with what it is called, once there are any.
+    pub fn coordinator_of(&self, consumer_group: &str) -> Option<(String, &Placed)> {
+        let count = u32::try_from(self.coordinators.len()).expect("at most COORDINATORS_MAX");
+        let at = murmur2(consumer_group.as_bytes()).checked_rem(count)?;
+        let at = usize::try_from(at).expect("usize has at least 32 bits");
+        self.coordinators.get(at).map(|placed| (coordinator_name(at), placed))
     }
 
     /// Whether the group existed and is no more.
@@ -160,12 +208,17 @@ impl Image {
             && !self.groups.contains_key(&group)
     }
 
-    /// The groups that have a replica on `node`, by id.
+    /// The partitions that have a replica on `node`.
     pub fn hosted_by(&self, node: NodeId) -> impl Iterator<Item = (&Topic, &Placed)> {
         self.topics.values().flat_map(move |topic| {
             let here = topic.partitions.iter().filter(move |p| p.replicas.contains(&node));
             here.map(move |placed| (&**topic, placed))
         })
+    }
+
+    /// The coordinators that have a replica on `node`.
+    pub fn coordinators_on(&self, node: NodeId) -> impl Iterator<Item = &Placed> {
+        self.coordinators.iter().filter(move |placed| placed.replicas.contains(&node))
     }
 
     /// Folds one command in.
@@ -174,16 +227,22 @@ impl Image {
             Command::Found { cluster } => self.found(cluster),
             Command::Register(broker) => self.register(broker)?,
             Command::CreateTopic { name, id, placed_at, placement, settings } => {
-                self.check_placement(placed_at, &placement, 0)?;
+                self.check_placement(placed_at, &placement, 0, PARTITIONS_MAX)?;
                 self.create_topic(&name, id, placement, settings)?
             }
             Command::AddPartitions { name, placed_at, placement } => {
                 let have = self.topic(&name).map_err(Refusal::Rejected)?.partitions.len();
-                self.check_placement(placed_at, &placement, have)?;
+                self.check_placement(placed_at, &placement, have, PARTITIONS_MAX)?;
                 self.add_partitions(&name, placement)
             }
             Command::AlterTopic { name, changes } => self.alter_topic(&name, &changes)?,
             Command::DeleteTopic { name, id } => self.delete_topic(&name, id)?,
+            Command::CreateCoordinators { .. } if !self.coordinators.is_empty() => false,
+            Command::CreateCoordinators { placed_at, placement } => {
+                self.check_placement(placed_at, &placement, 0, COORDINATORS_MAX)?;
+                self.create_coordinators(placement);
+                true
+            }
         };
         if changed {
             self.revision += 1;
@@ -196,8 +255,12 @@ impl Image {
         let mut image: Self = storage::codec::decode(bytes)?;
         for (name, topic) in &image.topics {
             for (number, placed) in (0..).zip(&topic.partitions) {
-                image.groups.insert(placed.group, (name.clone(), PartitionId(number)));
+                let owner = Owner::Partition(name.clone(), PartitionId(number));
+                image.groups.insert(placed.group, owner);
             }
+        }
+        for (at, placed) in image.coordinators.iter().enumerate() {
+            image.groups.insert(placed.group, Owner::Coordinator(at));
         }
         Ok(image)
     }
@@ -231,6 +294,7 @@ impl Image {
         placed_at: u64,
         placement: &[Vec<NodeId>],
         have: usize,
+        most: u32,
     ) -> Result<(), Refusal> {
         if placed_at != self.revision {
             return Err(Refusal::Stale);
@@ -239,8 +303,8 @@ impl Image {
             Err(Refusal::Rejected(Error::new(ErrorKind::InvalidSettings, message)))
         };
         let count = have + placement.len();
-        if placement.is_empty() || u32::try_from(count).is_ok_and(|count| count > PARTITIONS_MAX) {
-            return rejected(format!("{count} partitions; 1 to {PARTITIONS_MAX} are allowed"));
+        if placement.is_empty() || u32::try_from(count).is_ok_and(|count| count > most) {
+            return rejected(format!("{count} placements; 1 to {most} are allowed"));
         }
         for (number, replicas) in placement.iter().enumerate() {
             let mut distinct = replicas.clone();
@@ -278,10 +342,20 @@ impl Image {
         for replicas in placement {
             let group = self.next_group;
             self.next_group = group.next();
-            self.groups.insert(group, (name.clone(), PartitionId(topic.partition_count())));
+            let number = PartitionId(topic.partition_count());
+            self.groups.insert(group, Owner::Partition(name.clone(), number));
             topic.partitions.push(Placed { group, replicas });
         }
         true
+    }
+
+    fn create_coordinators(&mut self, placement: Vec<Vec<NodeId>>) {
+        for replicas in placement {
+            let group = self.next_group;
+            self.next_group = group.next();
+            self.groups.insert(group, Owner::Coordinator(self.coordinators.len()));
+            self.coordinators.push(Placed { group, replicas });
+        }
     }
 
     fn alter_topic(
@@ -310,6 +384,10 @@ impl Image {
         self.topics.remove(name);
         Ok(true)
     }
+}
+
+fn coordinator_name(at: usize) -> String {
+    format!("coordinator {at}")
 }
 
 /// What a node is told whose id belongs to another disk.

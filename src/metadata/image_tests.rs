@@ -201,3 +201,56 @@ fn a_damaged_checkpoint_is_an_error() {
     bytes.truncate(bytes.len() - 1);
     assert_eq!(Image::decode(&bytes).unwrap_err().kind(), io::ErrorKind::InvalidData);
 }
+
+fn create_coordinators(image: &Image, count: usize) -> Command {
+    let placement = vec![vec![NodeId(1), NodeId(2), NodeId(3)]; count];
+    Command::CreateCoordinators { placed_at: image.revision(), placement }
+}
+
+#[test]
+fn coordinators_are_made_once_and_their_number_stays() {
+    let mut image = three_brokers();
+    assert_eq!(image.coordinator_of("g"), None);
+    image.apply(create(&image, "t", 1)).unwrap();
+    image.apply(create_coordinators(&image, 4)).unwrap();
+    let before = image.clone();
+    assert_eq!(image.apply(create_coordinators(&image, 8)), Ok(before.revision()));
+    assert_eq!(image, before);
+    assert_eq!(image.coordinators().count(), 4);
+    assert_eq!(image.coordinators_on(NodeId(2)).count(), 4);
+}
+
+#[test]
+fn a_coordinators_group_is_no_partitions_and_not_deleted() {
+    let mut image = three_brokers();
+    image.apply(create(&image, "t", 1)).unwrap();
+    image.apply(create_coordinators(&image, 2)).unwrap();
+    let restored = Image::decode(&storage::codec::encode(&image)).unwrap();
+    assert_eq!(restored, image);
+    for image in [image, restored] {
+        let coordinator = GroupId::new(3);
+        assert!(image.is_coordinator(coordinator) && !image.is_coordinator(GroupId::new(1)));
+        assert_eq!(image.group(coordinator), None);
+        assert_eq!(image.placed(coordinator).unwrap().replicas.len(), 3);
+        assert!(!image.is_deleted(coordinator));
+        let names: Vec<String> = (0..5).map(|id| image.name_of(GroupId::new(id))).collect();
+        assert_eq!(names, ["the metadata", "t-0", "coordinator 0", "coordinator 1", "group 4"]);
+    }
+}
+
+#[test]
+fn consumer_groups_are_spread_over_the_coordinators() {
+    let mut image = three_brokers();
+    image.apply(create_coordinators(&image, 4)).unwrap();
+    let of = |group: u32| image.coordinator_of(&format!("group-{group}")).unwrap().1.group;
+    let used: std::collections::BTreeSet<GroupId> = (0..64).map(of).collect();
+    assert_eq!(used.len(), 4);
+    assert_eq!(of(7), of(7));
+}
+
+#[test]
+fn too_many_coordinators_are_refused() {
+    let mut image = three_brokers();
+    let answer = image.apply(create_coordinators(&image, 257));
+    assert_eq!(kind(answer), ErrorKind::InvalidSettings);
+}

@@ -11,7 +11,7 @@
 //! A topic is balanced first because one hot topic is the common case; totals follow from giving the
 //! odd ones to the least loaded.
 
-use super::image::{Image, Topic};
+use super::image::{Image, Placed, Topic};
 use raft::NodeId;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -58,18 +58,20 @@ impl Load {
 pub fn sites(image: &Image, growing: Option<&Topic>) -> Vec<Site> {
     let mut loads: BTreeMap<NodeId, Load> =
         image.brokers().map(|broker| (broker.id, Load::default())).collect();
+    let mut note = |placed: &Placed, same: bool| {
+        for (place, replica) in placed.replicas.iter().enumerate() {
+            let Some(load) = loads.get_mut(replica) else { continue };
+            load.all_replicas += 1;
+            load.topic_replicas += usize::from(same);
+            load.all_leaders += usize::from(place == 0);
+            load.topic_leaders += usize::from(same && place == 0);
+        }
+    };
     for (_, topic) in image.topics() {
         let same = growing.is_some_and(|growing| growing.id == topic.id);
-        for placed in &topic.partitions {
-            for (place, replica) in placed.replicas.iter().enumerate() {
-                let Some(load) = loads.get_mut(replica) else { continue };
-                load.all_replicas += 1;
-                load.topic_replicas += usize::from(same);
-                load.all_leaders += usize::from(place == 0);
-                load.topic_leaders += usize::from(same && place == 0);
-            }
-        }
+        topic.partitions.iter().for_each(|placed| note(placed, same));
     }
+    image.coordinators().for_each(|(_, placed)| note(placed, false));
     let site = |broker: &super::Registration| Site {
         node: broker.id,
         rack: broker.rack.clone(),

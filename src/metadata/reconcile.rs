@@ -49,6 +49,17 @@ impl Plan {
                 Some(Held::Open(_) | Held::Broken) => {}
             }
         }
+        for placed in image.coordinators_on(node) {
+            match held.get(&placed.group) {
+                None | Some(Held::Closed) => plan.open.push(GroupSpec {
+                    id: placed.group,
+                    voters: placed.replicas.clone(),
+                    // What a consumer group has committed is never worth less than a record.
+                    flush: FlushPolicy::Always,
+                }),
+                Some(Held::Open(_) | Held::Broken) => {}
+            }
+        }
         plan.remove = held.keys().copied().filter(|group| image.is_deleted(*group)).collect();
         plan
     }
@@ -108,6 +119,23 @@ mod tests {
         assert_eq!(plan(&[(1, Held::Closed)]), (vec![1, 2], vec![], vec![]));
         let spec = Plan::new(&image(), NodeId(1), &BTreeMap::new()).open.remove(0);
         assert_eq!(spec.voters, [NodeId(1), NodeId(2)]);
+    }
+
+    #[test]
+    fn hosted_coordinators_are_opened_and_flushed_always() {
+        let mut image = image();
+        let placement = vec![vec![NodeId(1)], vec![NodeId(2)]];
+        let placed_at = image.revision();
+        image.apply(Command::CreateCoordinators { placed_at, placement }).unwrap();
+        let open = Plan::new(&image, NodeId(1), &BTreeMap::new()).open;
+        let coordinator = open.last().unwrap();
+        assert_eq!(
+            (open.len(), coordinator.id, &coordinator.voters[..]),
+            (3, GroupId::new(5), &[NodeId(1)][..])
+        );
+        assert_eq!(coordinator.flush, FlushPolicy::Always);
+        let held = open.iter().map(|spec| (spec.id, Held::Open(spec.flush))).collect();
+        assert!(Plan::new(&image, NodeId(1), &held).open.is_empty());
     }
 
     #[test]
