@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!   7  main, cli, server      start, stop, own every task
-//!   6  http                   doors: bytes to calls, no decisions
+//!   6  http client            doors: bytes to calls, no decisions; and the other side of them
 //!   5  broker                 the one API of the house
 //!   4  metadata               which topics exist, where they live
 //!   3  partition retention    one log to produce to and fetch from, and what of it is kept
@@ -15,6 +15,7 @@
 
 pub mod broker;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod error;
 pub mod http;

@@ -16,7 +16,7 @@ const FLOORS: &[(u32, &[&str])] = &[
     (3, &["partition", "retention"]),
     (4, &["metadata"]),
     (5, &["broker"]),
-    (6, &["http"]),
+    (6, &["http", "client"]),
     (7, &["cli", "server", "main"]),
 ];
 /// A file reads in one sitting; beyond this a noun is missing.

@@ -1,11 +1,11 @@
 //! `ottla cluster`: how it is, and who is in it.
 
-use super::client::Client;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::output::{Format, GREEN, Output, RED};
 use super::table::Table;
 use crate::broker::{ClusterView, HealthView};
+use crate::client::Client;
 use clap::{Args, Subcommand};
 use std::io;
 use std::time::Duration;
@@ -69,7 +69,7 @@ async fn watch(client: &Client, output: &mut Output) -> Result<Exit, Failure> {
     let mut every = tokio::time::interval(WATCH_EVERY);
     loop {
         every.tick().await;
-        let health = client.health().await.map_err(|failure| failure.message);
+        let health = client.health().await.map_err(|error| error.to_string());
         if told.as_ref() == Some(&health) {
             continue;
         }
@@ -95,7 +95,7 @@ async fn until_healthy(client: &Client, output: &mut Output) -> Result<Exit, Fai
                 tell(&health, output)?;
                 return Ok(if health.healthy { Exit::Done } else { Exit::Unhealthy });
             }
-            Err(failure) if late => return Err(failure),
+            Err(error) if late => return Err(error.into()),
             Ok(_) | Err(_) => {}
         }
     }

@@ -1,6 +1,7 @@
 //! Why a command did not do what was asked: one line for people, one object for scripts, one exit code.
 
 use super::exit::Exit;
+use crate::client::Error;
 use crate::error::WriteOutcome;
 use serde::Serialize;
 use std::io;
@@ -71,9 +72,38 @@ impl From<io::Error> for Failure {
     }
 }
 
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let message = error.to_string();
+        let mut failure = match &error {
+            Error::NotSent(_) | Error::Lost(_) => Self::new(Exit::Unavailable, message),
+            Error::Unreachable { .. } => Self::new(Exit::Unavailable, message)
+                .hint("start a cluster with `ottla demo`, or name a broker with --server"),
+            Error::Refused { status, .. } => Self::new(Exit::of_status(*status), message),
+            Error::Unreadable(_) => Self::new(Exit::Failed, message)
+                .hint("is this address a broker's HTTP port, and of the same version?"),
+            Error::Invalid(_) | Error::Closed => Self::new(Exit::Failed, message),
+        };
+        failure.error_code = error.code();
+        // Certainty needs no word: what was refused was not done.
+        let outcome = error.outcome();
+        failure.outcome = (outcome == WriteOutcome::Unknown).then_some(outcome);
+        failure
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cluster_that_is_not_there_is_told_with_what_to_do() {
+        let error = Error::Unreachable { tried: "a:1".into(), why: "refused".into() };
+        let failure = Failure::from(error);
+        assert_eq!((failure.exit, failure.outcome), (Exit::Unavailable, None));
+        assert_eq!(failure.message, "no broker answers at a:1 (refused)");
+        assert!(failure.hint.unwrap().contains("ottla demo"));
+    }
 
     #[test]
     fn of_two_failures_both_are_told_and_the_worst_counts() {

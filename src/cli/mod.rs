@@ -11,10 +11,9 @@
 //!   version
 //! ```
 //!
-//! All but `server` are clients: they know the cluster by its HTTP interface only ([`client`]), write
+//! All but `server` are clients: they know the cluster by its HTTP interface only ([`crate::client`]), write
 //! through [`output`], and end in an [`exit::Exit`] or a [`failure::Failure`].
 
-pub mod client;
 mod clock;
 mod cluster;
 mod completions;
@@ -31,8 +30,8 @@ mod table;
 mod topic;
 mod version;
 
+use crate::client::Client;
 use clap::{Args, Parser, Subcommand};
-use client::Client;
 use exit::Exit;
 use failure::Failure;
 use output::{Colour, Format, Notes, Output};

@@ -11,11 +11,11 @@ mod shape;
 mod start;
 mod tail;
 
-use super::client::Client;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::output::{Format, Output};
 use super::{clock, topic};
+use crate::client::Client;
 use crate::topic::{PartitionId, TopicName};
 use clap::Args;
 use shape::Shape;
@@ -83,7 +83,7 @@ pub(super) async fn run(
     output: &mut Output,
 ) -> Result<Exit, Failure> {
     client.discover().await?;
-    let topic = client.describe(&args.topic).await?;
+    let topic = topic::found(client, &args.topic).await?;
     let all = topic.partitions.iter().map(|at| at.partition);
     let wanted = wanted(&args, &all.collect())?;
     let (pages, mut events) = mpsc::channel(PAGES_WAITING_MAX);

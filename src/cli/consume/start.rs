@@ -1,9 +1,9 @@
 //! Where reading begins.
 
 use super::clock;
-use crate::cli::client::{Client, Ends};
 use crate::cli::failure::Failure;
 use crate::cli::span;
+use crate::client::{Client, Ends};
 use crate::topic::{PartitionId, TopicName};
 use jiff::Timestamp;
 use std::str::FromStr;
@@ -78,7 +78,7 @@ impl Start {
             Self::Since(time) => time,
             Self::Ago(ms) => clock::now_ms() - ms,
         };
-        client.offset_at(topic, partition, since).await
+        Ok(client.offset_at(topic, partition, since).await?)
     }
 }
 

@@ -1,9 +1,9 @@
 //! One partition, read from its start on: each record once, whatever happens to brokers.
 
 use super::start::Start;
-use crate::cli::client::{Backoff, Client, FetchAt, Fetched};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::client::{Backoff, Client, FetchAt, Fetched};
 use crate::topic::{PartitionId, TopicName};
 use std::ops::Range;
 use std::time::Duration;

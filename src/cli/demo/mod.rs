@@ -11,12 +11,12 @@
 mod child;
 mod plan;
 
-use super::client::Client;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::output::{Format, Output};
 use super::table::Table;
 use super::{interrupt, span};
+use crate::client::Client;
 use child::{Child, Stopped};
 use clap::Args;
 use futures::stream::{FuturesUnordered, StreamExt};

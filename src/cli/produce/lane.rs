@@ -2,8 +2,8 @@
 
 use super::gather::Closed;
 use crate::broker::{BrokerView, TopicView};
-use crate::cli::client::{AppendAt, Backoff, Client, Refusal};
 use crate::cli::failure::Failure;
+use crate::client::{AppendAt, Backoff, Client, Error};
 use crate::error::WriteOutcome;
 use crate::topic::{PartitionId, TopicName};
 use std::collections::BTreeMap;
@@ -182,13 +182,13 @@ impl Lane {
         }
     }
 
-    fn sends_again(&self, refusal: &Refusal) -> bool {
+    fn sends_again(&self, refusal: &Error) -> bool {
         refusal.worth_repeating() || (self.sending.retry_unknown && refusal.may_have_worked())
     }
 
     fn failure(
         &self,
-        refusal: Refusal,
+        refusal: Error,
         outcome: WriteOutcome,
         (first, last): (u64, u64),
         records: u32,

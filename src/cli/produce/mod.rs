@@ -16,11 +16,11 @@ mod lane;
 mod lines;
 mod tally;
 
-use super::client::Client;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::output::Output;
 use super::{clock, interrupt, topic};
+use crate::client::Client;
 use crate::topic::TopicName;
 use clap::{Args, ValueEnum};
 use gather::{Gather, Limits};
@@ -135,7 +135,7 @@ pub(super) async fn run(
 ) -> Result<Exit, Failure> {
     let lines = Lines::open(args.file.as_deref()).await?;
     let brokers = client.discover().await?;
-    let topic = client.describe(&args.topic).await?;
+    let topic = topic::found(client, &args.topic).await?;
     let count = u32::try_from(topic.partitions.len()).expect("a topic has at most 1000 partitions");
     if let Some(partition) = args.partition.filter(|&partition| partition >= count) {
         let message = format!("topic {} has no partition {partition}: it has {count}", topic.name);

@@ -1,9 +1,9 @@
 //! `ottla topic add-partitions`.
 
-use crate::cli::client::Client;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
+use crate::client::Client;
 use crate::topic::TopicName;
 
 /// Flags of `ottla topic add-partitions`.

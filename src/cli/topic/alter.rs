@@ -1,11 +1,11 @@
 //! `ottla topic alter`.
 
 use super::setting::Setting;
-use crate::cli::client::Client;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::cli::table::Table;
+use crate::client::Client;
 use crate::topic::TopicName;
 use std::collections::BTreeMap;
 

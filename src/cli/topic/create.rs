@@ -2,10 +2,10 @@
 
 use super::setting::Setting;
 use crate::broker::TopicSummary;
-use crate::cli::client::{Client, NewTopic};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
+use crate::client::{Client, NewTopic};
 use crate::topic::TopicName;
 use serde::Serialize;
 
@@ -44,7 +44,7 @@ pub(super) async fn run(
     let CreateArgs { name, partitions, replication_factor, config, if_not_exists } = args;
     let config = config.into_iter().map(|setting| (setting.name, setting.value)).collect();
     let new = NewTopic { partitions: Some(partitions), replication_factor, config };
-    let created = match client.create(&name, &new).await {
+    let created = match client.create(&name, &new).await.map_err(Failure::from) {
         Ok((true, topic)) => Created { created: true, topic },
         Ok((false, topic)) if if_not_exists => Created { created: false, topic },
         Ok((false, _)) => return Err(exists(format!("topic {name} exists already"))),

@@ -1,9 +1,9 @@
 //! `ottla topic delete`.
 
-use crate::cli::client::Client;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
+use crate::client::Client;
 use crate::topic::TopicName;
 use std::io::{self, IsTerminal};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -33,9 +33,9 @@ pub(super) async fn run(
     for name in &args.names {
         match client.delete(name).await {
             Ok(()) => deleted.push(name.as_str()),
-            Err(failure) => {
+            Err(error) => {
                 tell(&deleted, output)?;
-                return Err(failure);
+                return Err(error.into());
             }
         }
     }

@@ -1,12 +1,12 @@
 //! `ottla topic describe`.
 
 use crate::broker::{PartitionView, TopicView};
-use crate::cli::client::Client;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::cli::size::{Count, Size};
 use crate::cli::table::Table;
+use crate::client::Client;
 use crate::topic::TopicName;
 
 /// Flags of `ottla topic describe`.
@@ -23,7 +23,7 @@ pub(super) async fn run(
     client: &Client,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let topic = client.describe(&args.name).await?;
+    let topic = super::found(client, &args.name).await?;
     output.result(&topic, told)?;
     Ok(Exit::Done)
 }

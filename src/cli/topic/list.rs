@@ -1,10 +1,10 @@
 //! `ottla topic list`.
 
-use crate::cli::client::Client;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Format, Output};
 use crate::cli::table::Table;
+use crate::client::Client;
 
 /// Lists all topics by name.
 pub(super) async fn run(client: &Client, output: &mut Output) -> Result<Exit, Failure> {

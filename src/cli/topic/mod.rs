@@ -9,10 +9,12 @@ mod list;
 mod setting;
 mod trim;
 
-use super::client::Client;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::output::Output;
+use crate::broker::TopicView;
+use crate::client::Client;
+use crate::topic::TopicName;
 use clap::Subcommand;
 
 /// What to do with topics.
@@ -54,6 +56,17 @@ pub(super) async fn run(
 }
 
 /// A topic's name on the command line.
-pub(super) fn name(text: &str) -> Result<crate::topic::TopicName, String> {
-    crate::topic::TopicName::new(text).map_err(|error| error.message)
+pub(super) fn name(text: &str) -> Result<TopicName, String> {
+    TopicName::new(text).map_err(|error| error.message)
+}
+
+/// All of a topic; says how to make one that is not there.
+pub(super) async fn found(client: &Client, name: &TopicName) -> Result<TopicView, Failure> {
+    client.describe(name).await.map_err(|error| {
+        let failure = Failure::from(error);
+        if failure.exit != Exit::NotFound {
+            return failure;
+        }
+        failure.hint(format!("create it with `ottla topic create {name}`"))
+    })
 }

@@ -1,9 +1,9 @@
 //! `ottla topic trim`.
 
-use crate::cli::client::Client;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
+use crate::client::Client;
 use crate::topic::{PartitionId, TopicName};
 
 /// Flags of `ottla topic trim`.

@@ -3,20 +3,19 @@
 //! ```text
 //!   api      the calls by name
 //!   call     one request, and what may be done when its answer is lost
-//!   refusal  why a call failed: never sent, sent and lost, or refused by a broker
+//!   error    why a call failed: never sent, sent and lost, or refused by a broker
 //! ```
 //!
 //! Invariant: a write that may have reached a broker is never sent a second time from here.
 
 mod api;
 mod call;
-mod refusal;
+mod error;
 
 pub use api::{AppendAt, AppendDone, Ends, FetchAt, Fetched, NewTopic};
 pub use call::{Answer, Call};
-pub use refusal::Refusal;
+pub use error::{Error, ErrorBody};
 
-use super::failure::Failure;
 use reqwest::Url;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -58,7 +57,7 @@ impl Client {
 
     /// Makes a call, again while a broker says that this helps, until the time is up. A cluster of
     /// which no broker can be connected fails at once.
-    pub async fn call(&self, call: &Call) -> Result<Answer, Failure> {
+    pub async fn call(&self, call: &Call) -> Result<Answer, Error> {
         let deadline = Instant::now() + self.timeout;
         let mut backoff = Backoff::default();
         loop {
@@ -66,18 +65,17 @@ impl Client {
                 Ok(answer) => return Ok(answer),
                 Err(refusal) => refusal,
             };
-            let again =
-                refusal.worth_repeating() && !matches!(refusal, Refusal::Unreachable { .. });
+            let again = refusal.worth_repeating() && !matches!(refusal, Error::Unreachable { .. });
             let pause = backoff.next(refusal.retry_after());
             if !again || Instant::now() + pause >= deadline {
-                return Err(refusal.into());
+                return Err(refusal);
             }
             sleep(pause).await;
         }
     }
 
     /// Makes a call once; every broker is asked in turn as long as none can have got it.
-    pub async fn send(&self, call: &Call, deadline: Instant) -> Result<Answer, Refusal> {
+    pub async fn send(&self, call: &Call, deadline: Instant) -> Result<Answer, Error> {
         let mut why = String::from("no address was given");
         for broker in self.order(call.first()) {
             let refusal = match self.ask(&broker, call, deadline).await {
@@ -95,23 +93,23 @@ impl Client {
                 Err(refusal) => return Err(refusal),
             };
         }
-        Err(Refusal::Unreachable { tried: self.named.clone(), why })
+        Err(Error::Unreachable { tried: self.named.clone(), why })
     }
 
     /// Makes a call at one broker.
-    async fn ask(&self, broker: &str, call: &Call, deadline: Instant) -> Result<Answer, Refusal> {
+    async fn ask(&self, broker: &str, call: &Call, deadline: Instant) -> Result<Answer, Error> {
         let url = Url::parse(&format!("http://{broker}{}", call.target()))
-            .map_err(|error| Refusal::NotSent(format!("{broker}: {error}")))?;
+            .map_err(|error| Error::NotSent(format!("{broker}: {error}")))?;
         let asked = async {
             let response = self.http.execute(call.request(url)).await?;
             let (status, headers) = (response.status(), response.headers().clone());
             Ok(Answer::new(status, headers, response.bytes().await?))
         };
         match timeout_at(deadline, asked).await {
-            Err(_elapsed) => Err(Refusal::Lost(format!("{broker} gave no answer in time"))),
-            Ok(Err(error)) => Err(Refusal::of(broker, &error)),
+            Err(_elapsed) => Err(Error::Lost(format!("{broker} gave no answer in time"))),
+            Ok(Err(error)) => Err(Error::of(broker, &error)),
             Ok(Ok(answer)) if answer.status().is_success() => Ok(answer),
-            Ok(Ok(answer)) => Err(Refusal::refused(broker, call, &answer)),
+            Ok(Ok(answer)) => Err(Error::refused(broker, call, &answer)),
         }
     }
 
@@ -206,9 +204,8 @@ mod tests {
     #[tokio::test]
     async fn a_cluster_that_is_not_there_fails_at_once() {
         let client = client(&["127.0.0.1:1"]);
-        let failure = client.call(&Call::get("/v1/cluster")).await.unwrap_err();
-        assert_eq!(failure.exit, super::super::exit::Exit::Unavailable);
-        assert!(failure.message.contains("127.0.0.1:1"), "{}", failure.message);
-        assert!(failure.hint.unwrap().contains("ottla demo"));
+        let error = client.call(&Call::get("/v1/cluster")).await.unwrap_err();
+        assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
+        assert!(error.to_string().contains("127.0.0.1:1"), "{error}");
     }
 }

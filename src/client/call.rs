@@ -1,7 +1,6 @@
 //! One request to whichever broker answers, and its answer.
 
-use super::super::exit::Exit;
-use super::super::failure::Failure;
+use super::Error;
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Request, StatusCode, Url};
@@ -117,20 +116,17 @@ impl Answer {
     }
 
     /// The body, read as JSON.
-    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_slice(&self.body).map_err(|error| {
             let start: String = String::from_utf8_lossy(&self.body).chars().take(80).collect();
-            Failure::new(Exit::Failed, format!("the answer cannot be read: {error}: {start:?}"))
-                .hint("is this address a broker's HTTP port, and of the same version?")
+            Error::Unreadable(format!("{error}: {start:?}"))
         })
     }
 
     /// A header that is a number.
-    pub fn number(&self, name: &'static str) -> Result<u64, Failure> {
+    pub fn number(&self, name: &'static str) -> Result<u64, Error> {
         let number = self.headers.get(name).and_then(|value| value.to_str().ok()?.parse().ok());
-        number.ok_or_else(|| {
-            Failure::new(Exit::Failed, format!("the answer has no header {name} with a number"))
-        })
+        number.ok_or_else(|| Error::Unreadable(format!("no header {name} with a number")))
     }
 
     /// Where the partition's leader is, if the answer tells: `Leader: 2; url="http://…"`.

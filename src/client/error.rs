@@ -7,18 +7,19 @@
 //! | refused, retriable, `not_appended` | not appended | yes |
 //! | refused, `unknown` | unknown | no |
 //! | refused otherwise | not appended | no |
+//! | answered with what cannot be read (`Unreadable`) | unknown | no |
+//! | asked for what cannot be (`Invalid`), or too late (`Closed`) | not appended | no |
 
-use super::super::exit::Exit;
-use super::super::failure::Failure;
 use super::call::{Answer, Call};
 use crate::error::WriteOutcome;
 use serde::Deserialize;
-use std::error::Error as _;
+use std::fmt;
+use std::ops::Range;
 use std::time::Duration;
 
 /// A call without success.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal {
+pub enum Error {
     /// One broker cannot have got it.
     NotSent(String),
     /// No broker can have got it.
@@ -39,6 +40,12 @@ pub enum Refusal {
         /// When the broker wants to be asked again.
         retry_after: Option<Duration>,
     },
+    /// A broker answered with something that this client cannot read.
+    Unreadable(String),
+    /// It cannot be asked for; nothing was sent.
+    Invalid(String),
+    /// It was asked for after the end; nothing was sent.
+    Closed,
 }
 
 /// The body of every error.
@@ -53,14 +60,18 @@ pub struct ErrorBody {
     pub retriable: bool,
     /// What became of a write.
     pub outcome: Option<WriteOutcome>,
+    /// With an offset out of range: the first offset that can be read.
+    pub log_start_offset: Option<u64>,
+    /// With an offset out of range: the offset after the last committed record.
+    pub high_watermark: Option<u64>,
 }
 
-impl Refusal {
+impl Error {
     /// A failure of the connection to one broker.
     pub(super) fn of(broker: &str, error: &reqwest::Error) -> Self {
         // The outer messages only repeat the URL; the innermost one names the reason.
         let mut reason = error.to_string();
-        let mut source = error.source();
+        let mut source = std::error::Error::source(error);
         while let Some(inner) = source {
             reason = inner.to_string();
             source = inner.source();
@@ -83,6 +94,8 @@ impl Refusal {
                 message: format!("{broker} answered {status}"),
                 retriable: matches!(status.as_u16(), 429 | 502 | 503 | 504),
                 outcome: None,
+                log_start_offset: None,
+                high_watermark: None,
             }
         });
         if call.is_read() {
@@ -96,7 +109,7 @@ impl Refusal {
     pub fn worth_repeating(&self) -> bool {
         match self {
             Self::NotSent(_) | Self::Unreachable { .. } => true,
-            Self::Lost(_) => false,
+            Self::Lost(_) | Self::Unreadable(_) | Self::Invalid(_) | Self::Closed => false,
             Self::Refused { error, .. } => {
                 error.retriable && self.outcome() == WriteOutcome::NotAppended
             }
@@ -106,7 +119,11 @@ impl Refusal {
     /// Whether a write got lost on a way on which the next one may fare better.
     pub fn may_have_worked(&self) -> bool {
         match self {
-            Self::NotSent(_) | Self::Unreachable { .. } => false,
+            Self::NotSent(_)
+            | Self::Unreachable { .. }
+            | Self::Unreadable(_)
+            | Self::Invalid(_)
+            | Self::Closed => false,
             Self::Lost(_) => true,
             Self::Refused { error, .. } => {
                 error.retriable && self.outcome() == WriteOutcome::Unknown
@@ -117,8 +134,10 @@ impl Refusal {
     /// What became of a write.
     pub fn outcome(&self) -> WriteOutcome {
         match self {
-            Self::NotSent(_) | Self::Unreachable { .. } => WriteOutcome::NotAppended,
-            Self::Lost(_) => WriteOutcome::Unknown,
+            Self::NotSent(_) | Self::Unreachable { .. } | Self::Invalid(_) | Self::Closed => {
+                WriteOutcome::NotAppended
+            }
+            Self::Lost(_) | Self::Unreadable(_) => WriteOutcome::Unknown,
             // Where a broker says nothing of a write, the worst is assumed.
             Self::Refused { error, .. } => error.outcome.unwrap_or(WriteOutcome::Unknown),
         }
@@ -128,6 +147,7 @@ impl Refusal {
     pub(super) fn speaks_of_the_broker(&self) -> bool {
         match self {
             Self::NotSent(_) | Self::Unreachable { .. } | Self::Lost(_) => true,
+            Self::Unreadable(_) | Self::Invalid(_) | Self::Closed => false,
             Self::Refused { error, .. } => error.retriable,
         }
     }
@@ -137,13 +157,44 @@ impl Refusal {
         match self {
             Self::NotSent(why) => Ok(why),
             Self::Lost(why) if call.is_read() => Ok(why),
-            Self::Lost(_) | Self::Unreachable { .. } | Self::Refused { .. } => Err(self),
+            Self::Lost(_)
+            | Self::Unreachable { .. }
+            | Self::Refused { .. }
+            | Self::Unreadable(_)
+            | Self::Invalid(_)
+            | Self::Closed => Err(self),
         }
     }
 
-    /// Whether the bytes asked for are not in the log (any more).
+    /// Whether the records asked for are not in the log (any more).
     pub fn is_out_of_range(&self) -> bool {
         matches!(self, Self::Refused { status: 416, .. })
+    }
+
+    /// With an offset out of range: the offsets that can be read.
+    pub fn range(&self) -> Option<Range<u64>> {
+        match self {
+            Self::Refused { error, .. } => Some(error.log_start_offset?..error.high_watermark?),
+            Self::NotSent(_)
+            | Self::Unreachable { .. }
+            | Self::Lost(_)
+            | Self::Unreadable(_)
+            | Self::Invalid(_)
+            | Self::Closed => None,
+        }
+    }
+
+    /// The row of the table of errors (`error_code`) that a broker answered with.
+    pub fn code(&self) -> Option<u32> {
+        match self {
+            Self::Refused { error, .. } => Some(error.error_code),
+            Self::NotSent(_)
+            | Self::Unreachable { .. }
+            | Self::Lost(_)
+            | Self::Unreadable(_)
+            | Self::Invalid(_)
+            | Self::Closed => None,
+        }
     }
 
     /// When the broker, which has too much to do, wants to be asked again. A broker that waits for a
@@ -151,35 +202,32 @@ impl Refusal {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused { status: 429, retry_after, .. } => *retry_after,
-            Self::Refused { .. } | Self::NotSent(_) | Self::Unreachable { .. } | Self::Lost(_) => {
-                None
-            }
+            Self::Refused { .. }
+            | Self::NotSent(_)
+            | Self::Unreachable { .. }
+            | Self::Lost(_)
+            | Self::Unreadable(_)
+            | Self::Invalid(_)
+            | Self::Closed => None,
         }
     }
 }
 
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Self {
-        let outcome = refusal.outcome();
-        let unavailable = |message| Self::new(Exit::Unavailable, message);
-        let mut failure = match refusal {
-            Refusal::NotSent(why) => unavailable(why),
-            Refusal::Unreachable { tried, why } => {
-                unavailable(format!("no broker answers at {tried} ({why})"))
-                    .hint("start a cluster with `ottla demo`, or name a broker with --server")
-            }
-            Refusal::Lost(why) => unavailable(format!("the answer was lost: {why}")),
-            Refusal::Refused { status, error, .. } => {
-                let mut failure = Self::new(Exit::of_status(status), error.message);
-                failure.error_code = Some(error.error_code);
-                failure
-            }
-        };
-        // Certainty needs no word: what was refused was not done.
-        failure.outcome = (outcome == WriteOutcome::Unknown).then_some(outcome);
-        failure
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotSent(why) => f.write_str(why),
+            Self::Unreachable { tried, why } => write!(f, "no broker answers at {tried} ({why})"),
+            Self::Lost(why) => write!(f, "the answer was lost: {why}"),
+            Self::Refused { error, .. } => f.write_str(&error.message),
+            Self::Unreadable(why) => write!(f, "the answer cannot be read: {why}"),
+            Self::Invalid(why) => f.write_str(why),
+            Self::Closed => f.write_str("it was closed before"),
+        }
     }
 }
+
+impl std::error::Error for Error {}
 
 #[cfg(test)]
 mod tests {
@@ -187,10 +235,10 @@ mod tests {
     use reqwest::header::HeaderMap;
     use reqwest::{Method, StatusCode};
 
-    fn refused(method: Method, status: u16, body: &str) -> Refusal {
+    fn refused(method: Method, status: u16, body: &str) -> Error {
         let status = StatusCode::from_u16(status).unwrap();
         let answer = Answer::new(status, HeaderMap::new(), body.to_owned().into());
-        Refusal::refused("b:1", &Call::new(method, "/"), &answer)
+        Error::refused("b:1", &Call::new(method, "/"), &answer)
     }
 
     fn body(retriable: bool, outcome: &str) -> String {
@@ -203,8 +251,8 @@ mod tests {
         let unknown = r#","outcome":"unknown""#;
         let post = |status, body: &str| refused(Method::POST, status, body);
         for (refusal, repeat, outcome) in [
-            (Refusal::NotSent(String::new()), true, WriteOutcome::NotAppended),
-            (Refusal::Lost(String::new()), false, WriteOutcome::Unknown),
+            (Error::NotSent(String::new()), true, WriteOutcome::NotAppended),
+            (Error::Lost(String::new()), false, WriteOutcome::Unknown),
             (post(503, &body(true, not_appended)), true, WriteOutcome::NotAppended),
             (post(504, &body(true, unknown)), false, WriteOutcome::Unknown),
             (post(503, &body(true, "")), false, WriteOutcome::Unknown),
@@ -225,8 +273,15 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_not_ours_names_who_gave_it() {
-        let failure = Failure::from(refused(Method::POST, 502, "<html>"));
-        assert_eq!(failure.exit, Exit::Unavailable);
-        assert_eq!(failure.message, "b:1 answered 502 Bad Gateway");
+        let error = refused(Method::POST, 502, "<html>");
+        assert_eq!(error.to_string(), "b:1 answered 502 Bad Gateway");
+    }
+
+    #[test]
+    fn out_of_range_says_what_is_there() {
+        let body = r#"{"error_code":41601,"message":"m","log_start_offset":2,"high_watermark":5}"#;
+        let error = refused(Method::GET, 416, body);
+        assert!(error.is_out_of_range());
+        assert_eq!((error.range(), error.code()), (Some(2..5), Some(41601)));
     }
 }

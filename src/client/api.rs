@@ -1,8 +1,6 @@
 //! The calls by name: where each lives, what it takes and gives.
 
-use super::super::exit::Exit;
-use super::super::failure::Failure;
-use super::{Call, Client, Refusal};
+use super::{Call, Client, Error};
 use crate::broker::{BrokerView, ClusterView, HealthView, SettingView, TopicSummary, TopicView};
 use crate::topic::{PartitionId, TopicName};
 use bytes::Bytes;
@@ -95,17 +93,17 @@ fn partition(topic: &TopicName, partition: PartitionId, what: &str) -> String {
 
 impl Client {
     /// The cluster as the broker that answers knows it.
-    pub async fn cluster(&self) -> Result<ClusterView, Failure> {
+    pub async fn cluster(&self) -> Result<ClusterView, Error> {
         self.call(&Call::get("/v1/cluster")).await?.json()
     }
 
     /// How the cluster is. An unhealthy cluster is an answer too.
-    pub async fn health(&self) -> Result<HealthView, Failure> {
+    pub async fn health(&self) -> Result<HealthView, Error> {
         self.call(&Call::get("/v1/cluster/health")).await?.json()
     }
 
     /// Learns of all brokers, so that any may go down from now on.
-    pub async fn discover(&self) -> Result<Vec<BrokerView>, Failure> {
+    pub async fn discover(&self) -> Result<Vec<BrokerView>, Error> {
         #[derive(Deserialize)]
         struct Brokers {
             brokers: Vec<BrokerView>,
@@ -116,7 +114,7 @@ impl Client {
     }
 
     /// All topics.
-    pub async fn topics(&self) -> Result<Vec<TopicSummary>, Failure> {
+    pub async fn topics(&self) -> Result<Vec<TopicSummary>, Error> {
         #[derive(Deserialize)]
         struct Topics {
             topics: Vec<TopicSummary>,
@@ -126,15 +124,8 @@ impl Client {
     }
 
     /// A topic, whole.
-    pub async fn describe(&self, topic: &TopicName) -> Result<TopicView, Failure> {
-        let answer = self.call(&Call::get(format!("/v1/topics/{topic}"))).await;
-        let answer = answer.map_err(|failure| {
-            if failure.exit != Exit::NotFound {
-                return failure;
-            }
-            failure.hint(format!("create it with `ottla topic create {topic}`"))
-        })?;
-        answer.json()
+    pub async fn describe(&self, topic: &TopicName) -> Result<TopicView, Error> {
+        self.call(&Call::get(format!("/v1/topics/{topic}"))).await?.json()
     }
 
     /// Creates a topic; `true` if it was not there yet.
@@ -142,14 +133,14 @@ impl Client {
         &self,
         topic: &TopicName,
         new: &NewTopic,
-    ) -> Result<(bool, TopicSummary), Failure> {
+    ) -> Result<(bool, TopicSummary), Error> {
         let call = Call::new(Method::PUT, format!("/v1/topics/{topic}")).json(new);
         let answer = self.call(&call).await?;
         Ok((answer.is_created(), answer.json()?))
     }
 
     /// Deletes a topic.
-    pub async fn delete(&self, topic: &TopicName) -> Result<(), Failure> {
+    pub async fn delete(&self, topic: &TopicName) -> Result<(), Error> {
         self.call(&Call::new(Method::DELETE, format!("/v1/topics/{topic}"))).await.map(drop)
     }
 
@@ -158,7 +149,7 @@ impl Client {
         &self,
         topic: &TopicName,
         changes: &BTreeMap<String, Option<String>>,
-    ) -> Result<Vec<SettingView>, Failure> {
+    ) -> Result<Vec<SettingView>, Error> {
         #[derive(Deserialize)]
         struct Settings {
             config: Vec<SettingView>,
@@ -170,7 +161,7 @@ impl Client {
     }
 
     /// Grows a topic to so many partitions.
-    pub async fn grow(&self, topic: &TopicName, partitions: u32) -> Result<TopicSummary, Failure> {
+    pub async fn grow(&self, topic: &TopicName, partitions: u32) -> Result<TopicSummary, Error> {
         let change = serde_json::json!({ "partitions": partitions });
         let call = Call::new(Method::PATCH, format!("/v1/topics/{topic}")).json(&change);
         self.call(&call).await?.json()
@@ -182,14 +173,14 @@ impl Client {
         topic: &TopicName,
         at: PartitionId,
         before: u64,
-    ) -> Result<Ends, Failure> {
+    ) -> Result<Ends, Error> {
         let change = serde_json::json!({ "offset": before });
         let call = Call::new(Method::POST, partition(topic, at, "/trim")).json(&change);
         self.call(&call).await?.json()
     }
 
     /// The ends of a partition, with everything that was acknowledged before.
-    pub async fn ends(&self, topic: &TopicName, at: PartitionId) -> Result<Ends, Failure> {
+    pub async fn ends(&self, topic: &TopicName, at: PartitionId) -> Result<Ends, Error> {
         let target = partition(topic, at, "?read=linearizable");
         let answer = self.call(&Call::new(Method::HEAD, target)).await?;
         Ok(Ends {
@@ -204,7 +195,7 @@ impl Client {
         topic: &TopicName,
         at: PartitionId,
         timestamp: i64,
-    ) -> Result<u64, Failure> {
+    ) -> Result<u64, Error> {
         #[derive(Deserialize)]
         struct Page {
             records: Vec<At>,
@@ -228,7 +219,7 @@ impl Client {
         at: AppendAt<'_>,
         batch: Bytes,
         deadline: Instant,
-    ) -> Result<AppendDone, Refusal> {
+    ) -> Result<AppendDone, Error> {
         // The broker gives up a little earlier than we do, so that it is the one who says what happened.
         let left = deadline.saturating_duration_since(Instant::now()).mul_f32(0.9);
         let timeout = left.min(TIMEOUT_MAX).as_millis();
@@ -241,17 +232,16 @@ impl Client {
     }
 
     /// Reads one partition, asking each broker once.
-    pub async fn fetch(&self, at: FetchAt<'_>, deadline: Instant) -> Result<Fetched, Refusal> {
+    pub async fn fetch(&self, at: FetchAt<'_>, deadline: Instant) -> Result<Fetched, Error> {
         let (offset, bytes_max, wait) = (at.offset, at.bytes_max, at.wait.as_millis());
         let query = format!("/records?offset={offset}&max_bytes={bytes_max}&wait_ms={wait}");
         let call = Call::get(partition(at.topic, at.partition, &query))
             .accept(RECORD_BATCH)
             .ask_first(at.leader);
         let answer = self.send(&call, deadline).await?;
-        let number = |name| answer.number(name).map_err(|failure| Refusal::Lost(failure.message));
         Ok(Fetched {
-            log_start: number("log-start-offset")?,
-            next: number("next-offset")?,
+            log_start: answer.number("log-start-offset")?,
+            next: answer.number("next-offset")?,
             leader: answer.leader(),
             batches: answer.body().clone(),
         })
