@@ -324,6 +324,11 @@ impl Node {
         self.inner.transport.refused_by(node)
     }
 
+    /// What went over the wires to peers since the start.
+    pub fn counters(&self) -> crate::transport::Counters {
+        self.inner.transport.counters()
+    }
+
     /// Calls the floor above on another node (its `Handler`), on the `Call` lane.
     #[expect(clippy::too_many_arguments, reason = "the shape of a call; each is used once")]
     pub async fn call(

@@ -15,6 +15,7 @@ mod admin;
 mod admission;
 mod balance;
 mod controller;
+mod figures;
 mod gate;
 mod membership;
 mod perform;
@@ -28,6 +29,7 @@ mod views;
 mod wire;
 
 pub use crate::partition::{FetchFrom, Freshness, Tail};
+pub use figures::Figures;
 pub use request::{Created, Durability, Fetch, Fetched, NewTopic, Produce, Produced};
 pub use start::{BrokerLimits, BrokerOptions};
 pub use views::{
@@ -58,7 +60,7 @@ use wire::{Ask, Change, Reply};
 const READ_DEADLINE: Duration = Duration::from_secs(5);
 
 /// The broker; clones are the same broker.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Broker {
     inner: Arc<Inner>,
 }

@@ -63,7 +63,7 @@ impl Door {
             requests: most(limits.requests_max),
             follows: most(limits.follows_max),
             bodies: most(limits.bodies_bytes_max / BUDGET_UNIT_BYTES),
-            meter: Meter::new(),
+            meter: Meter::new(&broker),
             broker,
             limits,
             stopping,

@@ -75,7 +75,7 @@ async fn healthz(door: State<Door>) -> (StatusCode, Json<Readiness>) {
     responses((status = 200, description = "Metrics", body = String, content_type = "application/openmetrics-text"))
 )]
 async fn metrics(State(door): State<Door>) -> Result<Response, Error> {
-    let text = door.meter.text(&door.broker);
+    let text = door.meter.text();
     let text = text.map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
     Ok(typed("application/openmetrics-text; version=1.0.0; charset=utf-8", text))
 }

@@ -1,5 +1,6 @@
 //! What `/metrics` tells of the HTTP interface and of what its broker knows, in the text format of `OpenMetrics`.
 
+use super::figures::NodeFigures;
 use crate::broker::Broker;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -24,52 +25,6 @@ pub(super) struct Meter {
     produced_bytes: Counter,
     fetched_records: Counter,
     fetched_bytes: Counter,
-    node: NodeGauges,
-}
-
-/// What is asked of the broker when the metrics are read.
-#[derive(Debug, Clone, Default)]
-struct NodeGauges {
-    ready: Gauge,
-    controller_known: Gauge,
-    brokers: Gauge,
-    brokers_alive: Gauge,
-    topics: Gauge,
-    partitions: Gauge,
-}
-
-impl NodeGauges {
-    fn registered(registry: &mut Registry) -> Self {
-        let gauges = Self::default();
-        let rows = [
-            ("ready", "Whether this node can serve", &gauges.ready),
-            (
-                "controller_known",
-                "Whether this node knows who leads the metadata",
-                &gauges.controller_known,
-            ),
-            ("brokers", "Brokers of the cluster", &gauges.brokers),
-            ("brokers_alive", "Those that this node can reach", &gauges.brokers_alive),
-            ("topics", "Topics of the cluster", &gauges.topics),
-            ("partitions", "Partitions of all topics", &gauges.partitions),
-        ];
-        for (name, help, gauge) in rows {
-            registry.register(name, help, gauge.clone());
-        }
-        gauges
-    }
-
-    fn look(&self, broker: &Broker) {
-        let (cluster, topics) = (broker.cluster(), broker.topics());
-        let alive = cluster.brokers.iter().filter(|broker| broker.alive).count();
-        let partitions: u64 = topics.iter().map(|topic| u64::from(topic.partitions)).sum();
-        self.ready.set(i64::from(broker.ready().is_ok()));
-        self.controller_known.set(i64::from(cluster.controller.is_some()));
-        self.brokers.set(i64::try_from(cluster.brokers.len()).unwrap_or(i64::MAX));
-        self.brokers_alive.set(i64::try_from(alive).unwrap_or(i64::MAX));
-        self.topics.set(i64::try_from(topics.len()).unwrap_or(i64::MAX));
-        self.partitions.set(i64::try_from(partitions).unwrap_or(i64::MAX));
-    }
 }
 
 /// Which requests are counted together.
@@ -99,8 +54,8 @@ impl Drop for Counted {
 }
 
 impl Meter {
-    /// All zero.
-    pub(super) fn new() -> Self {
+    /// All zero; what the broker counts is read from it.
+    pub(super) fn new(broker: &Broker) -> Self {
         let mut registry = Registry::with_prefix("ottla");
         let requests =
             Family::<Answered, Histogram>::new_with_constructor(|| Histogram::new(BUCKETS));
@@ -136,7 +91,7 @@ impl Meter {
             "Bytes of the batches that they were read from",
             fetched_bytes.clone(),
         );
-        let node = NodeGauges::registered(&mut registry);
+        registry.register_collector(Box::new(NodeFigures::new(broker.clone())));
         Self {
             registry,
             requests,
@@ -146,7 +101,6 @@ impl Meter {
             produced_bytes,
             fetched_records,
             fetched_bytes,
-            node,
         }
     }
 
@@ -183,8 +137,7 @@ impl Meter {
     }
 
     /// All of it as text.
-    pub(super) fn text(&self, broker: &Broker) -> Result<String, fmt::Error> {
-        self.node.look(broker);
+    pub(super) fn text(&self) -> Result<String, fmt::Error> {
         let mut to = String::new();
         text::encode(&mut to, &self.registry)?;
         Ok(to)

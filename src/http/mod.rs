@@ -21,6 +21,7 @@
 mod body;
 mod document;
 mod door;
+mod figures;
 mod guard;
 mod health;
 mod limits;
