@@ -89,8 +89,9 @@ async fn serve_one(stream: TcpStream, door: Door, router: Router, watcher: Watch
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_time_max)
         .max_headers(limits.headers_max.saturating_mul(HEAD_SLACK))
-        .max_buf_size(head_bytes.max(64 * 1024))
-        .pipeline_flush(true);
+        // Also how much of an answer it takes before the last of it is written. (`pipeline_flush` would
+        // take away that bound: a stream that nobody reads would grow until memory ends.)
+        .max_buf_size(head_bytes.max(64 * 1024));
     let streams = limits.requests_per_connection_max.saturating_add(STREAMS_BEYOND);
     builder
         .http2()
