@@ -97,6 +97,7 @@ async fn names(seen: &mut Seen, client: &Client) {
     let cluster = client.json("/v1/cluster").await["cluster_id"].as_str().unwrap().to_owned();
     let v3 = format!("/v3/clusters/{cluster}");
     let put = |path: &str, body: Value| client.ask(Method::PUT, path).json(&body);
+    let events = |path: &str| client.get(path).header("accept", "text/event-stream");
     let rows = [
         (ErrorKind::InvalidRequest, client.get(&format!("{records}?offset=newest"))),
         (ErrorKind::InvalidRequest, client.get(&format!("{records}?ofset=1"))),
@@ -116,8 +117,11 @@ async fn names(seen: &mut Seen, client: &Client) {
         (ErrorKind::UnknownCluster, client.get("/v3/clusters/nobody/topics")),
         (ErrorKind::UnknownSetting, client.get(&format!("{v3}/topics/t/configs/flush.days"))),
         (ErrorKind::MethodNotAllowed, client.ask(Method::DELETE, "/v1/cluster")),
-        (ErrorKind::NotAcceptable, client.get(records).header("accept", "text/event-stream")),
+        (ErrorKind::NotAcceptable, client.get(records).header("accept", "text/html")),
         (ErrorKind::NotAcceptable, client.get(&format!("{records}?follow=true"))),
+        (ErrorKind::InvalidRequest, events(records).header("last-event-id", "0-12")),
+        (ErrorKind::InvalidRequest, events(&format!("{records}?last_event_id=1:12"))),
+        (ErrorKind::OffsetOutOfRange, events(records).header("last-event-id", "0:12")),
         (ErrorKind::TopicExists, put("/v1/topics/t", json!({ "partitions": 3 }))),
     ];
     for (kind, request) in rows {

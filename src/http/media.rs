@@ -11,6 +11,8 @@ pub(super) enum Media {
     Json,
     /// One JSON document a line.
     Ndjson,
+    /// Server-sent events, which do not end.
+    EventStream,
     /// One record: the body is its value.
     Octets,
     /// Record batches as they are stored.
@@ -29,6 +31,7 @@ impl Media {
         match self {
             Self::Json => "application/json",
             Self::Ndjson => "application/x-ndjson",
+            Self::EventStream => "text/event-stream",
             Self::Octets => "application/octet-stream",
             Self::Batches => "application/vnd.kafka.recordbatch.v2",
             Self::V2Json => "application/vnd.kafka.json.v2+json",

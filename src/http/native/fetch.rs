@@ -3,9 +3,10 @@
 //! A page that ends below the high watermark because it is full is the same for ever, and says so to
 //! caches; one that ends at the tail says `no-store`.
 
-use super::follow::{self, Follow};
+use super::follow::{self, Wanted};
 use super::page::{Bounds, End, fill};
 use super::redirect;
+use super::seen::Seen;
 use crate::broker::{Fetch, FetchFrom, Fetched, Freshness};
 use crate::error::{Error, ErrorKind};
 use crate::http::door::Door;
@@ -33,8 +34,15 @@ const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=3153600
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// What a partition's records come as.
-const OFFERED: &[Media] =
-    &[Media::Json, Media::Ndjson, Media::V2Json, Media::V2Binary, Media::Batches, Media::Octets];
+const OFFERED: &[Media] = &[
+    Media::Json,
+    Media::Ndjson,
+    Media::EventStream,
+    Media::V2Json,
+    Media::V2Binary,
+    Media::Batches,
+    Media::Octets,
+];
 
 /// Which records are wanted, and when.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -60,8 +68,11 @@ pub(super) struct FetchAsks {
     /// acknowledged before.
     #[param(pattern = "^(leader|linearizable)$", example = "leader")]
     pub(super) read: Option<String>,
-    /// With NDJSON: never end, and give records as they come.
+    /// With NDJSON: never end, and give records as they come. `text/event-stream` always does.
     pub(super) follow: Option<bool>,
+    /// For who cannot send `Last-Event-ID`: a stream goes on after this event. The header wins.
+    #[param(example = "0:41")]
+    pub(super) last_event_id: Option<String>,
 }
 
 impl FetchAsks {
@@ -116,11 +127,16 @@ impl FetchAsks {
 /// Reads a partition.
 ///
 /// Answers as soon as there is something, or after `wait_ms` with an empty page. Follow `Next-Offset`.
+///
+/// As `text/event-stream` it does not end: an event for each record (`id: partition:offset`, `data:` its
+/// JSON), a comment when there is nothing, `event: error` or `event: end` if it ends after all. Who says
+/// the last id in `Last-Event-ID` gets what comes after it, from any node.
 #[utoipa::path(
     get, path = "/v1/topics/{topic}/partitions/{partition}/records", tag = "records",
     params(
         ("topic" = String, Path, description = "The topic", pattern = "^[a-zA-Z0-9._-]{1,249}$"),
         ("partition" = u32, Path, description = "The partition"),
+        ("Last-Event-ID" = Option<String>, Header, description = "A stream goes on after this event"),
         FetchAsks
     ),
     responses(
@@ -128,6 +144,7 @@ impl FetchAsks {
             content(
                 (Page = "application/json"),
                 (String = "application/x-ndjson"),
+                (String = "text/event-stream"),
                 (Vec<V2Fetched> = "application/vnd.kafka.json.v2+json"),
                 (Vec<V2Fetched> = "application/vnd.kafka.binary.v2+json"),
                 (Vec<u8> = "application/vnd.kafka.recordbatch.v2"),
@@ -158,9 +175,11 @@ pub(super) async fn fetch(
     if let Some(elsewhere) = redirect::wanted(&door, &headers, &uri, &topic, partition).await? {
         return Ok(elsewhere);
     }
-    if asks.follow == Some(true) {
-        follow::check(media)?;
-        return Follow::start(door, vec![fetch], asks.bounds_of_stream()).await;
+    if let Some(framing) = follow::asked(media, asks.follow)? {
+        let seen = Seen::of(&headers, asks.last_event_id.as_deref())?;
+        let records_max = asks.bounds_of_stream();
+        let wanted = Wanted { framing, fetches: vec![fetch], whole: false, seen, records_max };
+        return wanted.start(door).await;
     }
     let topic_id = door.broker.topic(&topic)?.id;
     let fetched = wait(&door, fetch).await?;
@@ -242,7 +261,7 @@ fn render(media: Media, source: Source<'_>, bounds: Bounds) -> Result<(End, Resp
             .expect("a buffer takes all bytes");
             end
         }
-        Media::Ndjson => fill(&mut to, fetched, bounds, |to, record, _| {
+        Media::Ndjson | Media::EventStream => fill(&mut to, fetched, bounds, |to, record, _| {
             native(to, partition, record);
             to.put_u8(b'\n');
         })?,

@@ -5,8 +5,9 @@
 //! that no partition waits for ever behind a full one.
 
 use super::fetch::{FetchAsks, comma, wait};
-use super::follow::{self, Follow};
+use super::follow::{self, Wanted};
 use super::page::{Bounds, fill};
+use super::seen::Seen;
 use crate::broker::{Fetch, FetchFrom, Fetched};
 use crate::error::{Error, ErrorKind};
 use crate::http::door::Door;
@@ -28,7 +29,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use utoipa::IntoParams;
 
-const OFFERED: &[Media] = &[Media::Json, Media::Ndjson, Media::V2Json, Media::V2Binary];
+const OFFERED: &[Media] =
+    &[Media::Json, Media::Ndjson, Media::EventStream, Media::V2Json, Media::V2Binary];
 /// Partitions read at the same time.
 const AT_ONCE: usize = 8;
 /// Which partition a page begins with.
@@ -57,18 +59,31 @@ pub(super) struct TopicAsks {
     /// `leader` (default) or `linearizable`.
     #[param(pattern = "^(leader|linearizable)$", example = "leader")]
     read: Option<String>,
-    /// With NDJSON: never end, and give records as they come.
+    /// With NDJSON: never end, and give records as they come. `text/event-stream` always does.
     follow: Option<bool>,
+    /// For who cannot send `Last-Event-ID`: a stream goes on after this event. The header wins.
+    #[param(example = "0:41,1:7")]
+    last_event_id: Option<String>,
 }
 
 /// Reads several partitions of a topic.
+///
+/// As `text/event-stream` it does not end: an event for each record, whose id says how far every
+/// partition was seen (`0:41,1:7`; -1 where nothing was). Who says it in `Last-Event-ID` gets what comes
+/// after it, from any node. Partitions that the topic gets later are followed from their beginning,
+/// unless `offsets` names which are wanted.
 #[utoipa::path(
     get, path = "/v1/topics/{topic}/records", tag = "records",
-    params(("topic" = String, Path, description = "The topic", pattern = "^[a-zA-Z0-9._-]{1,249}$"), TopicAsks),
+    params(
+        ("topic" = String, Path, description = "The topic", pattern = "^[a-zA-Z0-9._-]{1,249}$"),
+        ("Last-Event-ID" = Option<String>, Header, description = "A stream goes on after this event"),
+        TopicAsks
+    ),
     responses(
         (status = 200, description = "Records, possibly none", content(
             (TopicPage = "application/json"),
             (String = "application/x-ndjson"),
+            (String = "text/event-stream"),
             (Vec<V2Fetched> = "application/vnd.kafka.json.v2+json"),
             (Vec<V2Fetched> = "application/vnd.kafka.binary.v2+json"),
         )),
@@ -82,7 +97,6 @@ pub(super) async fn fetch(
 ) -> Result<Response, Error> {
     let media = Media::accepted(&headers, OFFERED)?;
     let partitions = door.broker.topic(&topic)?.partitions;
-    let follow = asks.follow == Some(true);
     let places = places(asks.offsets.as_deref(), asks.offset.as_deref(), &topic, partitions)?;
     let each = FetchAsks {
         offset: None,
@@ -92,14 +106,17 @@ pub(super) async fn fetch(
         min_bytes: None,
         read: asks.read,
         follow: None,
+        last_event_id: None,
     };
     let mut fetches = Vec::with_capacity(places.len());
     for (partition, from) in places {
         fetches.push(Fetch { from, ..each.fetch(&door, topic.clone(), partition)? });
     }
-    if follow {
-        follow::check(media)?;
-        return Follow::start(door, fetches, each.bounds_of_stream()).await;
+    if let Some(framing) = follow::asked(media, asks.follow)? {
+        let whole = asks.offsets.is_none();
+        let seen = Seen::of(&headers, asks.last_event_id.as_deref())?;
+        let records_max = each.bounds_of_stream();
+        return Wanted { framing, fetches, whole, seen, records_max }.start(door).await;
     }
     let mut reads = now(&door, &fetches).await;
     if let Some(first) = all_failed(&reads) {
@@ -195,7 +212,7 @@ fn answer(
 ) -> Response {
     let mut page = TopicSheet { topic, media, to: BytesMut::new(), places: Vec::new(), records: 0 };
     page.to.put_slice(match media {
-        Media::Ndjson => b"".as_slice(),
+        Media::Ndjson | Media::EventStream => b"".as_slice(),
         Media::V2Json | Media::V2Binary => b"[",
         Media::Json | Media::V2 | Media::Octets | Media::Batches => b"{\"records\":[",
     });
@@ -209,7 +226,7 @@ fn answer(
     }
     let TopicSheet { mut to, places, records, .. } = page;
     match media {
-        Media::Ndjson => {}
+        Media::Ndjson | Media::EventStream => {}
         Media::V2Json | Media::V2Binary => to.put_u8(b']'),
         Media::Json | Media::V2 | Media::Octets | Media::Batches => {
             to.put_slice(b"],\"partitions\":");
@@ -244,7 +261,7 @@ impl TopicSheet<'_> {
         let whole = self.to.len();
         let filled = result.as_ref().map_err(Clone::clone).and_then(|fetched| {
             let end = fill(&mut self.to, fetched, bounds, |to, record, number| match media {
-                Media::Ndjson => {
+                Media::Ndjson | Media::EventStream => {
                     native(to, partition, record);
                     to.put_u8(b'\n');
                 }

@@ -185,7 +185,9 @@ pub(in crate::http) fn produced_load(
     let mut counts = Vec::new();
     let push = |record: Incoming<'_>| load.push(&record);
     match media {
-        Media::Json | Media::V2 => Reader::new(Form::Native, depth_max, push).document(body)?,
+        Media::Json | Media::V2 | Media::EventStream => {
+            Reader::new(Form::Native, depth_max, push).document(body)?
+        }
         Media::V2Json => Reader::new(Form::V2Json, depth_max, push).document(body)?,
         Media::V2Binary => Reader::new(Form::V2Binary, depth_max, push).document(body)?,
         Media::Ndjson => Reader::new(Form::Native, depth_max, push).lines(body)?,
