@@ -69,12 +69,18 @@ rows! {
     CorruptBatch       = 400 40004 CORRUPT_MESSAGE final NotAppended;
     /// A topic name that is not allowed.
     InvalidTopic       = 400 40005 INVALID_TOPIC_EXCEPTION final NotAppended;
+    /// A name of a group, member or instance that is not allowed.
+    InvalidGroup       = 400 40006 INVALID_GROUP_ID final NotAppended;
     /// No such route.
     NotFound           = 404 404   NONE final NotAppended;
     /// No such topic.
     UnknownTopic       = 404 40401 UNKNOWN_TOPIC_OR_PARTITION final NotAppended;
     /// No such partition of the topic.
     UnknownPartition   = 404 40402 UNKNOWN_TOPIC_OR_PARTITION final NotAppended;
+    /// No such member of the group, or no longer.
+    UnknownMember      = 404 40403 UNKNOWN_MEMBER_ID final NotAppended;
+    /// No such group.
+    UnknownGroup       = 404 40405 GROUP_ID_NOT_FOUND final NotAppended;
     /// No such broker.
     UnknownBroker      = 404 40406 BROKER_NOT_AVAILABLE final NotAppended;
     /// No such cluster.
@@ -87,8 +93,18 @@ rows! {
     NotAcceptable      = 406 40601 INVALID_REQUEST final NotAppended;
     /// The request did not arrive in time.
     SlowRequest        = 408 40802 REQUEST_TIMED_OUT retriable NotAppended;
+    /// The group has a member of that id.
+    MemberExists       = 409 40902 INVALID_REQUEST final NotAppended;
     /// The topic exists with other settings.
     TopicExists        = 409 40904 TOPIC_ALREADY_EXISTS final NotAppended;
+    /// The member's generation is not the one the coordinator knows it by.
+    StaleGeneration    = 409 40905 ILLEGAL_GENERATION final NotAppended;
+    /// Another process took the static member's place.
+    FencedInstance     = 409 40906 FENCED_INSTANCE_ID final NotAppended;
+    /// The partition does not belong to who commits it.
+    NotOwner           = 409 40907 STALE_MEMBER_EPOCH final NotAppended;
+    /// The group has members.
+    GroupNotEmpty      = 409 40908 NON_EMPTY_GROUP final NotAppended;
     /// A conditional append found another end of the log.
     EndMoved           = 412 41201 INVALID_REQUEST final NotAppended;
     /// The body is larger than the limit.
@@ -105,6 +121,8 @@ rows! {
     NotConvertible     = 422 42203 INVALID_RECORD final NotAppended;
     /// Too many requests, or too many bytes waiting.
     Busy               = 429 42901 THROTTLING_QUOTA_EXCEEDED retriable NotAppended;
+    /// A group or its coordinator holds as much as it can; the message names the limit.
+    GroupFull          = 429 42902 GROUP_MAX_SIZE_REACHED retriable NotAppended;
     /// Header fields beyond the limit.
     HeadersTooLarge    = 431 43101 INVALID_REQUEST final NotAppended;
     /// A bug of ours.

