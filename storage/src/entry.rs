@@ -69,7 +69,7 @@ impl Header {
 pub struct StoredEntry {
     /// What stands before the payload.
     pub header: Header,
-    /// The payload; empty where only headers were asked for and the kind is data.
+    /// The payload; where only headers were asked for and the kind is data, only the batch's header.
     pub payload: Bytes,
 }
 

@@ -27,6 +27,9 @@ const MAGIC_AT: usize = 16;
 /// Where the checksummed part begins.
 const CRC_END: usize = 21;
 
+const LAST_DELTA_AT: usize = 23;
+const PRODUCER_AT: usize = 43;
+
 const LOG_APPEND_TIME: i16 = 1 << 3;
 const TRANSACTIONAL: i16 = 1 << 4;
 const CONTROL: i16 = 1 << 5;
@@ -150,6 +153,12 @@ impl Header {
                 self.base_sequence, self.producer_id
             ));
         }
+        if self.producer_id >= 0 && self.producer_epoch < 0 {
+            return refuse(format!(
+                "epoch {} of producer {}",
+                self.producer_epoch, self.producer_id
+            ));
+        }
         Ok(())
     }
 
@@ -206,6 +215,52 @@ pub fn stamped_head(batch: &[u8], base_offset: i64, leader_epoch: i32) -> [u8; 1
 pub fn summary(batch: &[u8]) -> Result<(u32, i64), BatchError> {
     let header = Header::read(batch)?;
     Ok((header.records()?, header.max_timestamp))
+}
+
+/// Which of its producer's records an idempotent batch holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Sequenced {
+    /// The producer, from 0.
+    pub producer_id: i64,
+    /// Its epoch: a later one fences the earlier.
+    pub epoch: i16,
+    /// The sequence number of the first record.
+    pub first: i32,
+    /// The sequence number of the last one. `i32::MAX` is followed by 0.
+    pub last: i32,
+}
+
+impl Sequenced {
+    /// What a batch's header says of its producer; `None` without one. `batch` is at least a header.
+    pub fn of(batch: &[u8]) -> Option<Self> {
+        let mut fields = batch.get(PRODUCER_AT..HEADER_BYTES)?;
+        let producer_id = fields.get_i64();
+        if producer_id < 0 {
+            return None;
+        }
+        let (epoch, first) = (fields.get_i16(), fields.get_i32());
+        let mut delta = batch.get(LAST_DELTA_AT..PRODUCER_AT)?;
+        let last = add_sequence(first, delta.get_i32());
+        Some(Self { producer_id, epoch, first, last })
+    }
+
+    /// How many records that are.
+    pub fn records(&self) -> u32 {
+        (self.last.wrapping_sub(self.first).cast_unsigned() & SEQUENCE_MASK) + 1
+    }
+
+    /// The sequence number after its last.
+    pub fn next(&self) -> i32 {
+        add_sequence(self.last, 1)
+    }
+}
+
+/// Sequence numbers have 31 bits.
+const SEQUENCE_MASK: u32 = 0x7fff_ffff;
+
+/// The sequence number so many records later.
+fn add_sequence(sequence: i32, records: i32) -> i32 {
+    (sequence.wrapping_add(records).cast_unsigned() & SEQUENCE_MASK).cast_signed()
 }
 
 #[cfg(test)]
@@ -273,6 +328,7 @@ mod tests {
             (Header { last_offset_delta: 5, ..HEADER }, "last offset delta 5 with record count 5"),
             (Header { last_offset_delta: i32::MAX, ..HEADER }, "last offset delta 2147483647"),
             (Header { base_sequence: -1, ..HEADER }, "base sequence -1 of producer 8"),
+            (Header { producer_epoch: -1, ..HEADER }, "epoch -1 of producer 8"),
         ];
         for (header, why) in rows {
             let error = header.check_appendable().unwrap_err().to_string();
@@ -280,6 +336,22 @@ mod tests {
         }
         let without_producer = Header { producer_id: -1, base_sequence: -1, ..HEADER };
         assert_eq!(without_producer.check_appendable(), Ok(()));
+    }
+
+    #[test]
+    fn a_sequence_is_read_from_the_header_alone_and_wraps() {
+        let of = |header: Header| Sequenced::of(&sealed(header));
+        let whole = Sequenced { producer_id: 8, epoch: 9, first: 10, last: 14 };
+        assert_eq!(of(HEADER), Some(whole));
+        assert_eq!((whole.records(), whole.next()), (5, 15));
+        assert_eq!(of(Header { producer_id: -1, ..HEADER }), None);
+        let wrapped = of(Header { base_sequence: i32::MAX - 1, ..HEADER }).unwrap();
+        assert_eq!((wrapped.last, wrapped.records(), wrapped.next()), (2, 5, 3));
+        let end = of(Header { base_sequence: i32::MAX, last_offset_delta: 0, ..HEADER }).unwrap();
+        assert_eq!((end.last, end.records(), end.next()), (i32::MAX, 1, 0));
+        // What compaction left without a record still holds its sequence numbers.
+        assert_eq!(of(Header { record_count: 0, ..HEADER }), Some(whole));
+        assert_eq!(Sequenced::of(&sealed(HEADER)[..60]), None);
     }
 
     #[test]

@@ -33,7 +33,7 @@ mod xerial;
 pub use build::BatchBuilder;
 pub use compression::{Compression, UnknownCompression};
 pub use error::BatchError;
-pub use header::{HEADER_BYTES, stamped_head, summary};
+pub use header::{HEADER_BYTES, Sequenced, stamped_head, summary};
 pub use record::{HeaderRefs, Record, RecordHeader, RecordRef};
 pub use record_batch::RecordBatch;
 pub use records::{RecordIter, Records};

@@ -1,7 +1,9 @@
 //! A batch: bytes that passed a check, and what can be asked of them.
 
 use super::header::Header;
-use super::{BatchBuilder, BatchError, Compression, HEADER_BYTES, Record, Records, inflate};
+use super::{
+    BatchBuilder, BatchError, Compression, HEADER_BYTES, Record, Records, Sequenced, inflate,
+};
 use bytes::{Bytes, BytesMut};
 
 /// A checked batch: header fields readable, records decodable. Cheap to clone.
@@ -152,6 +154,20 @@ impl RecordBatch {
     /// The first record's sequence number, -1 for none.
     pub fn base_sequence(&self) -> i32 {
         self.header().base_sequence
+    }
+
+    /// Which of its producer's records it holds; `None` without one.
+    pub fn sequenced(&self) -> Option<Sequenced> {
+        Sequenced::of(&self.bytes)
+    }
+
+    /// The same batch of an idempotent producer; copies it, since the checksum covers that.
+    #[must_use]
+    pub fn with_producer(self, producer_id: i64, producer_epoch: i16, base_sequence: i32) -> Self {
+        let header = self.header();
+        let mut bytes = BytesMut::from(self.bytes);
+        Header { producer_id, producer_epoch, base_sequence, ..header }.seal(&mut bytes);
+        Self { bytes: bytes.freeze() }
     }
 
     fn header(&self) -> Header {

@@ -103,7 +103,8 @@ pub trait Engine: Send + Sync + 'static {
         bytes_max: usize,
     ) -> io::Result<Vec<StoredEntry>>;
 
-    /// Headers from `from` on, at most `count_max`; payloads only of non-data entries.
+    /// Headers from `from` on, at most `count_max`, with the payload of non-data entries; of a data
+    /// entry only its batch's own header, which alone is not checked against the frame's CRC.
     fn headers(
         &self,
         segment: SegmentId,

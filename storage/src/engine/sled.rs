@@ -13,7 +13,7 @@
 //! below a claim of durability is corruption.
 
 use super::{Engine, Frame, Known, RecoverError, SegmentId};
-use crate::batch::stamped_head;
+use crate::batch::{HEADER_BYTES as BATCH_HEADER_BYTES, stamped_head};
 use crate::database::{Database, ROW_BYTES_MAX, from_sled};
 use crate::{EntryKind, GroupId, Header, Index, Offset, Position, StoredEntry, Term};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -101,10 +101,14 @@ impl SledEngine {
         let at =
             |why: &str| damaged(format!("{}: {why}", place(SegmentId { group, first: index })));
         let (mut found, crc) = decode_head(index, &row).ok_or_else(|| at("a head that is none"))?;
+        let len = usize::try_from(found.header.payload_len).map_err(io::Error::other)?;
         if matches!(want, Want::Header) && found.header.kind == EntryKind::Data {
+            // The first row is longer than a batch's header.
+            let header = row.get(HEAD_BYTES..).unwrap_or_default();
+            let header = header.get(..len.min(BATCH_HEADER_BYTES)).unwrap_or(header);
+            found.payload = Bytes::copy_from_slice(header);
             return Ok(Some(found));
         }
-        let len = usize::try_from(found.header.payload_len).map_err(io::Error::other)?;
         let mut payload = BytesMut::with_capacity(len.min(VALUE_BYTES_SANE));
         payload.extend_from_slice(row.get(HEAD_BYTES..).unwrap_or_default());
         for number in 1.. {

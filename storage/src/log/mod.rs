@@ -111,8 +111,9 @@ impl Log {
     pub fn entries(&self, range: Range<Index>, bytes_max: usize) -> io::Result<Vec<StoredEntry>> {
         self.core.entries(range, bytes_max)
     }
-    /// Entries of the range, payloads only of non-data kinds: what apply needs. At least one if the
-    /// range is not empty.
+    /// Entries of the range, whole but for data payloads, of which only the batch's header comes
+    /// ([`crate::batch::HEADER_BYTES`]; base offset and leader epoch in it may not be stamped): what
+    /// apply needs. At least one if the range is not empty.
     pub fn headers(&self, range: Range<Index>, count_max: usize) -> io::Result<Vec<StoredEntry>> {
         self.core.headers(range, count_max)
     }

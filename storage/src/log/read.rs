@@ -7,6 +7,7 @@
 use super::core::Core;
 use super::tail::Cached;
 use crate::backing::about;
+use crate::batch::HEADER_BYTES;
 use crate::engine::SegmentId;
 use crate::{EntryKind, Header, Index, Offset, StoredEntry};
 use bytes::Bytes;
@@ -25,7 +26,7 @@ enum Want {
     Payloads(usize),
     /// The same, data payloads stamped.
     Batches(usize),
-    /// So many entries, payloads of non-data kinds only.
+    /// So many entries; of data payloads only the batch's header.
     Headers(usize),
 }
 
@@ -288,7 +289,9 @@ impl Core {
         for cached in cached {
             entries.push(match want {
                 Want::Headers(_) if cached.header.kind == EntryKind::Data => {
-                    StoredEntry { header: cached.header, payload: Bytes::new() }
+                    let Cached { header, mut payload, .. } = cached;
+                    payload.truncate(HEADER_BYTES);
+                    StoredEntry { header, payload }
                 }
                 Want::Batches(_) if !cached.stamped => {
                     let stamped = cached.into_stamped();

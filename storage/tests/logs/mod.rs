@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
-use storage::batch::{Compression, Record, RecordBatch};
+use storage::batch::{Compression, HEADER_BYTES, Record, RecordBatch};
 use storage::disk::{Disk, RealDisk};
 use storage::{
     Done, EngineKind, Entry, EntryKind, Header, Index, Log, Marker, Offset, Position, Store,
@@ -166,7 +166,11 @@ impl Model {
         for (stored, (header, payload)) in headers.iter().zip(&self.entries) {
             assert_eq!(stored.header, *header);
             match header.kind {
-                EntryKind::Data => assert!(stored.payload.is_empty()),
+                EntryKind::Data => {
+                    let (found, whole) = (&stored.payload, payload);
+                    assert_eq!(found.len(), HEADER_BYTES);
+                    assert_eq!(found[16..], whole[16..HEADER_BYTES], "the batch's own header");
+                }
                 _ => assert_eq!(stored.payload, *payload),
             }
             assert_eq!(log.header(header.position.index).unwrap(), Some(*header));

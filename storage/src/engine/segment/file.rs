@@ -7,6 +7,7 @@ use super::extent::Extent;
 use super::frame::{BadHead, HEAD_BYTES, Head, Seed, in_memory, length};
 use super::header::HEADER_BYTES;
 use super::window::Window;
+use crate::batch::HEADER_BYTES as BATCH_HEADER_BYTES;
 use crate::disk::DiskFile;
 use crate::engine::SegmentId;
 use crate::{EntryKind, Index, StoredEntry};
@@ -148,7 +149,10 @@ impl SegmentFile {
         while at < end && entries.len() < count_max {
             let head = self.head_at(&mut window, at, index)?;
             let payload = match head.header.kind {
-                EntryKind::Data => Bytes::new(),
+                EntryKind::Data => {
+                    let len = in_memory(u64::from(head.header.payload_len)).min(BATCH_HEADER_BYTES);
+                    Bytes::copy_from_slice(window.bytes(at + length(HEAD_BYTES), len)?)
+                }
                 EntryKind::Blank | EntryKind::Membership | EntryKind::Trim | EntryKind::Command => {
                     let len = in_memory(u64::from(head.header.payload_len));
                     let payload = window.bytes(at + length(HEAD_BYTES), len)?;
