@@ -1,12 +1,17 @@
 //! The state machine of a group, as the floor above sees it.
 
-use storage::Position;
+use storage::{Offset, Position};
 
-/// What a floor above does with committed commands. Deterministic: the same commands in the same order
-/// give the same state on every replica. Data and trims never come here: they only move watermarks.
+/// What a floor above does with committed commands. Deterministic: the same commands and batches in the
+/// same order give the same state on every replica. Trims never come here: they only move watermarks.
 pub trait Machine: Send + 'static {
     /// Applies a committed command; the answer goes to its proposer.
     fn apply(&mut self, at: Position, command: &[u8]) -> Vec<u8>;
+    /// Hears of a committed record batch: its header, as it was proposed (what the log stamps, base
+    /// offset and leader epoch, may or may not be in it). On the way of every batch: be brief.
+    fn data(&mut self, at: Position, base_offset: Offset, batch_header: &[u8]) {
+        let _of_no_interest = (at, base_offset, batch_header);
+    }
     /// The whole state, to be restored elsewhere.
     fn checkpoint(&self) -> Vec<u8>;
     /// Replaces the state. An error is corruption: the group stops.

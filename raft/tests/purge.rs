@@ -13,8 +13,8 @@
 mod harness;
 mod invariants;
 
-use harness::{Cluster, command, records, soon, until};
-use raft::{FlushPolicy, Group, GroupHealth, Index, NodeId, Offset, Outcome};
+use harness::{COUNT_RECORDS, Cluster, command, records, soon, until};
+use raft::{FlushPolicy, Group, GroupHealth, Index, NodeId, Offset, Outcome, Role};
 use storage::EngineKind;
 
 /// Small, so that a few records fill one.
@@ -74,6 +74,13 @@ async fn a_follower_catches_up_through_the_marker(engine: EngineKind) {
     assert_eq!(cluster.values(away, 1).await, cluster.values(leader, 1).await);
     assert_eq!(cluster.values(away, 1).await.len(), 15);
     invariants::check(&cluster, 1);
+    // Its machine knows of the batches it never saw, from the checkpoint.
+    cluster.group(leader, 1).transfer_leader(away).await.unwrap();
+    until("it leads", async || matches!(back.role(), Role::Leading { .. }).then_some(())).await;
+    let Outcome::Appended(counted) = back.propose(command(COUNT_RECORDS), soon()).await else {
+        panic!("not counted")
+    };
+    assert_eq!(counted.answer, b"65");
     drop(back);
 
     // And all of it again from disk.

@@ -64,7 +64,7 @@ pub(crate) struct Placed {
 pub(crate) struct Data {
     /// `Data`, `Trim` or `Command`.
     pub(crate) kind: EntryKind,
-    /// The payload; empty when only the header of a `Data` entry was read.
+    /// The payload; of a `Data` entry that is read to be applied only the batch's header.
     pub(crate) payload: Bytes,
     /// Where it stands, once the log has it.
     pub(crate) placed: Option<Placed>,

@@ -41,7 +41,7 @@ impl LogStore {
         Self { replica }
     }
 
-    /// The entries of the range that exist, clamped to the log, headers only where they are data.
+    /// The entries of the range that exist, clamped to the log; of data only the batches' headers.
     fn headers(&self, range: Range<u64>) -> io::Result<Vec<Entry>> {
         let mut entries = Vec::new();
         let mut next = range.start;

@@ -23,6 +23,7 @@ use openraft::{EntryPayload, OptionalSend};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex};
+use storage::batch::HEADER_BYTES;
 use storage::{EntryKind, Index, Offset, Position};
 
 /// Entries applied between two moves of the watermark.
@@ -154,6 +155,12 @@ impl StateMachine {
         }
         match data.kind {
             EntryKind::Data => {
+                let Some(header) = data.payload.get(..HEADER_BYTES) else {
+                    let have = data.payload.len();
+                    return Err(self.breach(at, &format!("{have} bytes of a batch's header")));
+                };
+                let machine = self.machine.get_mut().expect(UNPOISONED);
+                machine.data(at, placed.base_offset, header);
                 self.next_offset = self.next_offset.plus(u64::from(placed.record_count));
                 Ok(Vec::new())
             }

@@ -17,7 +17,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use storage::batch::{Compression, Record, RecordBatch};
+use storage::batch::{Compression, HEADER_BYTES, Record, RecordBatch, summary};
 use storage::disk::{Disk, RealDisk};
 use storage::{EngineKind, EntryKind, FlushPolicy, Store, StoreOptions};
 use tempfile::TempDir;
@@ -47,20 +47,36 @@ pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T
     }
 }
 
-/// A machine that remembers its commands.
+/// A machine that remembers its commands and counts the records it hears of.
 #[derive(Debug, Default)]
-pub struct Words(Vec<Vec<u8>>);
+pub struct Words {
+    words: Vec<Vec<u8>>,
+    records: u64,
+}
+
+/// A command that is answered with the records that the leader's machine has heard of.
+pub const COUNT_RECORDS: &str = "how many records?";
 
 impl Machine for Words {
     fn apply(&mut self, _at: Position, command: &[u8]) -> Vec<u8> {
-        self.0.push(command.to_vec());
-        self.0.len().to_string().into_bytes()
+        self.words.push(command.to_vec());
+        let answer = if command == COUNT_RECORDS.as_bytes() {
+            self.records
+        } else {
+            u64::try_from(self.words.len()).unwrap()
+        };
+        answer.to_string().into_bytes()
+    }
+    fn data(&mut self, _at: Position, base_offset: Offset, batch_header: &[u8]) {
+        assert_eq!(base_offset.get(), self.records, "it hears of each batch once, in order");
+        assert_eq!(batch_header.len(), HEADER_BYTES);
+        self.records += u64::from(summary(batch_header).unwrap().0);
     }
     fn checkpoint(&self) -> Vec<u8> {
-        storage::codec::encode(&self.0)
+        storage::codec::encode(&(&self.words, self.records))
     }
     fn restore(&mut self, state: &[u8]) -> io::Result<()> {
-        self.0 = storage::codec::decode(state)?;
+        (self.words, self.records) = storage::codec::decode(state)?;
         Ok(())
     }
 }
