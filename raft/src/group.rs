@@ -4,7 +4,7 @@ use crate::adapter::config::Raft;
 use crate::adapter::log_store::blocking;
 use crate::adapter::machine::trim_payload;
 use crate::adapter::replica::Replica;
-use crate::proposal::{Proposal, Room, propose};
+use crate::proposal::{Ordered, Proposal, Room, leading_term, propose};
 use crate::{Acks, NodeId, NotAppended, Outcome, ReadRefused, Role, Timing, Watermark};
 use bytes::Bytes;
 use openraft::async_runtime::WatchReceiver;
@@ -14,7 +14,7 @@ use openraft::{Instant as _, ReadPolicy};
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Arc, Mutex};
-use storage::{EntryKind, FlushPolicy, GroupId, Header, Index, Log, Offset};
+use storage::{EntryKind, FlushPolicy, GroupId, Header, Index, Log, Offset, Term};
 use tokio::sync::{RwLock, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -158,7 +158,24 @@ impl Group {
     /// If a data payload is no record batch: the doors check them, and one that got by would stop the
     /// group on every replica.
     pub async fn propose(&self, proposal: Proposal, deadline: Instant) -> Outcome {
-        propose(&self.inner, proposal, deadline).await
+        propose(&self.inner, proposal, None, deadline).await
+    }
+
+    /// The same for one that keeps an order with others. Its witness hears of it to its end, whether or
+    /// not this future is still there.
+    pub async fn propose_ordered(
+        &self,
+        proposal: Proposal,
+        ordered: Ordered,
+        deadline: Instant,
+    ) -> Outcome {
+        propose(&self.inner, proposal, Some(ordered), deadline).await
+    }
+
+    /// The term this replica leads, ready to serve: everything that was committed before it is applied.
+    /// Waits while it is taking leadership.
+    pub async fn leading(&self, deadline: Instant) -> Result<Term, NotAppended> {
+        leading_term(&self.inner, deadline).await
     }
 
     /// Proposes that the log start at `offset`; every replica then purges whole segments below it.

@@ -23,11 +23,12 @@ mod supervisor;
 pub mod transport;
 mod watermark;
 
+pub use adapter::ticket::Witness;
 pub use group::{Group, GroupHealth, GroupSpec, ReplicaProgress};
 pub use machine::{Machine, NoCommands};
 pub use node::{Node, NodeOptions, Timing};
 pub use outcome::{Acks, Appended, NotAppended, Outcome, ReadRefused};
-pub use proposal::Proposal;
+pub use proposal::{Ordered, Proposal};
 pub use role::Role;
 pub use storage::{EntryKind, FlushPolicy, GroupId, Header, Index, Offset, Position, Term};
 pub use transport::{CallError, Lane, NodeId};

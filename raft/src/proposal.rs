@@ -1,7 +1,7 @@
 //! One proposal from its proposer to the log and back. What each ending means stands in `outcome`.
 
 use crate::adapter::config::{Answer, Data, Types};
-use crate::adapter::ticket::{Completion, Early, Held, Place, Ticket, Turn};
+use crate::adapter::ticket::{Completion, Early, Held, Place, Ticket, Turn, Witness};
 use crate::group::Inner;
 use crate::{Acks, Appended, GroupHealth, NodeId, NotAppended, Outcome, Role};
 use bytes::Bytes;
@@ -29,6 +29,16 @@ pub struct Proposal {
     pub acks: Acks,
     /// Append only if the next record would get exactly this offset.
     pub expected_end: Option<Offset>,
+}
+
+/// The order that a proposal keeps among others of its floor.
+pub struct Ordered {
+    /// Append only in this term: what was known when the order was made holds no longer than that.
+    pub term: Term,
+    /// Hears of it. The next in the order may be proposed once this one is placed, not earlier: one
+    /// that was only handed to openraft can still be refused, for a stale lease say, and another that
+    /// came later taken.
+    pub witness: Arc<dyn Witness>,
 }
 
 /// The bytes of proposals that openraft is not done with, over all groups of a node.
@@ -76,11 +86,30 @@ enum Ended {
 type Ending = (ClientWriteResult<Types>, Held);
 
 /// Proposes; answers by `deadline`.
-pub(crate) async fn propose(group: &Arc<Inner>, proposal: Proposal, deadline: Instant) -> Outcome {
-    match admit(group, &proposal, deadline).await {
-        Ok((term, held)) => append(group, proposal, term, held, deadline).await,
-        Err(refused) => refused.into(),
-    }
+pub(crate) async fn propose(
+    group: &Arc<Inner>,
+    proposal: Proposal,
+    ordered: Option<Ordered>,
+    deadline: Instant,
+) -> Outcome {
+    let admitted = match admit(group, &proposal, deadline).await {
+        Ok(admitted) => admitted,
+        Err(refused) => return refused.into(),
+    };
+    let Admitted { term, bytes, turn } = admitted;
+    let witness = match ordered {
+        Some(ordered) if ordered.term != term => return not_leader(None).into(),
+        Some(ordered) => Some(ordered.witness),
+        None => None,
+    };
+    append(group, proposal, term, Held { bytes, turn, witness }, deadline).await
+}
+
+/// What a proposal has once nothing speaks against it.
+struct Admitted {
+    term: Term,
+    bytes: OwnedSemaphorePermit,
+    turn: Option<Turn>,
 }
 
 /// All that comes before the core has it: whatever ends it here is definite.
@@ -88,7 +117,7 @@ async fn admit(
     group: &Arc<Inner>,
     proposal: &Proposal,
     deadline: Instant,
-) -> Result<(Term, Held), Refused> {
+) -> Result<Admitted, Refused> {
     if proposal.kind == EntryKind::Data {
         // A batch the log cannot number would stop the group on every replica.
         storage::batch::summary(&proposal.payload).expect("the doors check record batches");
@@ -106,10 +135,17 @@ async fn admit(
     if let Some(expected) = proposal.expected_end {
         ends_at(group, expected)?;
     }
-    Ok((term, Held { bytes, turn }))
+    Ok(Admitted { term, bytes, turn })
 }
 
 /// The term this replica leads; waits while it is taking leadership.
+pub(crate) async fn leading_term(
+    group: &Arc<Inner>,
+    deadline: Instant,
+) -> Result<Term, NotAppended> {
+    leading(group, deadline).await.map_err(|Refused(why)| why)
+}
+
 async fn leading(group: &Arc<Inner>, deadline: Instant) -> Result<Term, Refused> {
     if let GroupHealth::Broken(why) = group.health() {
         return Err(Refused(NotAppended::Broken(why)));
@@ -187,7 +223,7 @@ async fn attempt(
         Acks::Leader => with_some(Ticket::early(Early::Flushed)),
         Acks::None => with_some(Ticket::early(Early::Appended)),
     };
-    let ticket = Arc::new(ticket);
+    let ticket = Arc::new(ticket.with_witness(held.witness.clone()));
     let (completion, ended) = Completion::new(held);
     let data = Data {
         kind: proposal.kind,

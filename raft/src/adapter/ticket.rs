@@ -14,8 +14,8 @@
 
 use openraft::OptionalSend;
 use openraft::raft::responder::Responder;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use storage::{Offset, Position};
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, OwnedSemaphorePermit, oneshot};
 
@@ -33,6 +33,16 @@ pub(crate) enum Early {
 pub(crate) struct Place {
     pub(crate) position: Position,
     pub(crate) base_offset: Offset,
+}
+
+/// Who is told what becomes of a proposal, also after its proposer has stopped waiting. It is dropped
+/// when openraft is done with the proposal: if it was not handed by then, it never will be.
+pub trait Witness: Send + Sync + 'static {
+    /// The log is about to take it: from now on it may be there.
+    fn handed(&self);
+    /// The log has it, here, and its first record at this offset. What is proposed from now on in the
+    /// same term comes after it.
+    fn placed(&self, base_offset: Offset);
 }
 
 #[derive(Debug, Default)]
@@ -58,10 +68,11 @@ impl Progress {
 }
 
 /// Travels with a proposal from the proposer to the log store.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Ticket {
     handed: AtomicBool,
     progress: Mutex<Progress>,
+    witness: Option<Arc<dyn Witness>>,
 }
 
 impl Ticket {
@@ -74,12 +85,21 @@ impl Ticket {
     pub(crate) fn early(when: Early) -> (Self, oneshot::Receiver<Place>) {
         let (waiter, heard) = oneshot::channel();
         let progress = Progress { waiter: Some((when, waiter)), ..Progress::default() };
-        (Self { handed: AtomicBool::new(false), progress: Mutex::new(progress) }, heard)
+        (Self { progress: Mutex::new(progress), ..Self::default() }, heard)
+    }
+
+    /// With someone else who hears of it.
+    pub(crate) fn with_witness(mut self, witness: Option<Arc<dyn Witness>>) -> Self {
+        self.witness = witness;
+        self
     }
 
     /// The log store is about to append it.
     pub(crate) fn hand(&self) {
         self.handed.store(true, Ordering::Release);
+        if let Some(witness) = &self.witness {
+            witness.handed();
+        }
     }
 
     /// Whether the log may have it.
@@ -89,6 +109,9 @@ impl Ticket {
 
     /// The log has it, here.
     pub(crate) fn place(&self, place: Place) {
+        if let Some(witness) = &self.witness {
+            witness.placed(place.base_offset);
+        }
         self.with(|progress| progress.place = Some(place));
     }
 
@@ -116,11 +139,11 @@ pub(crate) enum Turn {
 
 /// What a proposal holds until openraft is done with it, even if its proposer gave up earlier: an
 /// abandoned proposal may still move the end of the log, and its bytes are still in memory.
-#[derive(Debug)]
 #[expect(dead_code, reason = "held for their drop alone")]
 pub(crate) struct Held {
     pub(crate) bytes: OwnedSemaphorePermit,
     pub(crate) turn: Option<Turn>,
+    pub(crate) witness: Option<Arc<dyn Witness>>,
 }
 
 /// Tells a proposer how openraft ended it, and gives back what it held.
