@@ -71,6 +71,8 @@ rows! {
     InvalidTopic       = 400 40005 INVALID_TOPIC_EXCEPTION final NotAppended;
     /// A name of a group, member or instance that is not allowed.
     InvalidGroup       = 400 40006 INVALID_GROUP_ID final NotAppended;
+    /// A later epoch of this idempotent producer has written; the answer says which.
+    ProducerFenced     = 403 40347 INVALID_PRODUCER_EPOCH final NotAppended;
     /// No such route.
     NotFound           = 404 404   NONE final NotAppended;
     /// No such topic.
@@ -105,6 +107,8 @@ rows! {
     NotOwner           = 409 40907 STALE_MEMBER_EPOCH final NotAppended;
     /// The group has members.
     GroupNotEmpty      = 409 40908 NON_EMPTY_GROUP final NotAppended;
+    /// Not the next batch of this idempotent producer, nor one of its last; the answer says what is due.
+    OutOfOrderSequence = 409 40945 OUT_OF_ORDER_SEQUENCE_NUMBER final NotAppended;
     /// A conditional append found another end of the log.
     EndMoved           = 412 41201 INVALID_REQUEST final NotAppended;
     /// The body is larger than the limit.
@@ -119,6 +123,8 @@ rows! {
     OffsetOutOfRange   = 416 41601 OFFSET_OUT_OF_RANGE final NotAppended;
     /// A value that is not what its format says (not base64, not JSON).
     NotConvertible     = 422 42203 INVALID_RECORD final NotAppended;
+    /// An `Idempotency-Key` that belongs to another request.
+    KeyReused          = 422 42204 INVALID_REQUEST final NotAppended;
     /// Too many requests, or too many bytes waiting.
     Busy               = 429 42901 THROTTLING_QUOTA_EXCEEDED retriable NotAppended;
     /// A group or its coordinator holds as much as it can; the message names the limit.
@@ -154,12 +160,23 @@ pub struct Error {
     pub range: Option<(u64, u64)>,
     /// When a retry makes sense.
     pub retry_after: Option<Duration>,
+    /// What an idempotent producer needs to go on.
+    pub due: Option<Due>,
+}
+
+/// What an idempotent producer was not, and should have been.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Due {
+    /// At this sequence number; with [`ErrorKind::OutOfOrderSequence`].
+    Sequence(i32),
+    /// At this epoch at least; with [`ErrorKind::ProducerFenced`].
+    Epoch(i16),
 }
 
 impl Error {
     /// An error of a kind, with its message.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), range: None, retry_after: None }
+        Self { kind, message: message.into(), range: None, retry_after: None, due: None }
     }
 
     /// With the valid range of offsets, `start..end`.
@@ -173,6 +190,13 @@ impl Error {
     #[must_use]
     pub fn with_retry_after(mut self, after: Duration) -> Self {
         self.retry_after = Some(after);
+        self
+    }
+
+    /// With what an idempotent producer needs to go on.
+    #[must_use]
+    pub fn with_due(mut self, due: Due) -> Self {
+        self.due = Some(due);
         self
     }
 

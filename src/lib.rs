@@ -8,6 +8,7 @@
 //!   5  broker                 the one API of the house
 //!   4  metadata coordinator   which topics exist, where they live; who consumes them
 //!   3  partition retention    one log to produce to and fetch from, and what of it is kept
+//!      producers              so that what is sent twice is there once
 //!   2  config error tasks topic   plain values
 //!   1  raft (crate)           groups, roles, peers; knows no topic
 //!   0  storage (crate)        logs on disk; synchronous
@@ -23,6 +24,7 @@ pub mod http;
 pub mod metadata;
 pub mod partition;
 pub mod partitioner;
+pub mod producers;
 pub mod retention;
 pub mod server;
 pub mod tasks;

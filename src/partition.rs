@@ -1,12 +1,22 @@
 //! One log to produce to and fetch from: a Raft group seen as a partition.
 //!
+//! ```text
+//!   append  ── a batch's way into the log; an idempotent producer's, once
+//!   machine ── what replicas agree on beside the records: the producers
+//! ```
+//!
 //! Invariants: nothing at or above the high watermark is ever returned; only a replica that is
 //! `Leading` answers, so what it calls the high watermark covers every acknowledged record.
 
+mod append;
+mod machine;
+
+pub use append::{Append, Receipt};
+pub use machine::{PartitionMachine, Replicated};
+
 use crate::config::INFLATED_BATCH_BYTES_MAX;
 use raft::{
-    Acks, EntryKind, FlushPolicy, Group, GroupHealth, NodeId, Offset, Outcome, Proposal,
-    ReadRefused, Role, Term, Watermark,
+    FlushPolicy, Group, GroupHealth, NodeId, Offset, Outcome, ReadRefused, Role, Term, Watermark,
 };
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -129,19 +139,6 @@ impl Partition {
     /// The partition of `group` on `node`.
     pub fn new(group: Group, node: NodeId) -> Self {
         Self { group, node }
-    }
-
-    /// Appends a batch.
-    pub async fn produce(
-        &self,
-        batch: RecordBatch,
-        acks: Acks,
-        expected_end: Option<Offset>,
-        deadline: Instant,
-    ) -> Outcome {
-        let payload = batch.into_bytes();
-        let proposal = Proposal { kind: EntryKind::Data, payload, acks, expected_end };
-        self.group.propose(proposal, deadline).await
     }
 
     /// Moves the log start up to `offset`, which must not lie beyond the high watermark.

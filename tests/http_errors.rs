@@ -27,7 +27,7 @@ const BATCHES: &str = "application/vnd.kafka.recordbatch.v2";
 const PROVOKED_ELSEWHERE: &[(ErrorKind, &str, &str)] =
     &[(ErrorKind::Internal, "src/http/guard.rs", "a_handler_that_panics_is_answered_with_a_500")];
 
-/// Rows of consumer groups, which no route answers with yet; a row leaves with its first route.
+/// Rows of consumer groups and idempotent producers, which no route answers with yet; a row leaves with its first route.
 const WITHOUT_A_ROUTE: &[ErrorKind] = &[
     ErrorKind::InvalidGroup,
     ErrorKind::UnknownMember,
@@ -37,6 +37,9 @@ const WITHOUT_A_ROUTE: &[ErrorKind] = &[
     ErrorKind::FencedInstance,
     ErrorKind::NotOwner,
     ErrorKind::GroupNotEmpty,
+    ErrorKind::ProducerFenced,
+    ErrorKind::OutOfOrderSequence,
+    ErrorKind::KeyReused,
     ErrorKind::GroupFull,
 ];
 

@@ -4,9 +4,10 @@
 use super::Inner;
 use crate::metadata::identity;
 use crate::metadata::reconcile::{Held, Plan};
+use crate::partition::PartitionMachine;
 use futures::StreamExt;
 use futures::stream;
-use raft::{GroupId, GroupSpec, NoCommands};
+use raft::{GroupId, GroupSpec, Machine, NoCommands};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,17 +53,34 @@ impl Inner {
 
     async fn open_group(&self, spec: GroupSpec) {
         let (group, flush) = (spec.id, spec.flush);
-        let held = match self.node.open(spec, Box::new(NoCommands)).await {
+        let held = match self.node.open(spec, self.machine(group)).await {
             Ok(_) => Held::Open(flush),
             // The node lists it as broken and has told why.
-            Err(_) => Held::Broken,
+            Err(_) => {
+                self.replicated().remove(&group);
+                Held::Broken
+            }
         };
         self.note(group, Some(held));
     }
 
+    /// The machine a group is opened with. What a partition's keeps is the same for as long as it is
+    /// open: another machine would be dropped unused by a node that has the group.
+    fn machine(&self, group: GroupId) -> Box<dyn Machine> {
+        if self.image().group(group).is_some() {
+            let kept = self.replicated().entry(group).or_default().clone();
+            Box::new(PartitionMachine::new(kept))
+        } else {
+            Box::new(NoCommands)
+        }
+    }
+
     async fn remove_group(&self, group: GroupId) -> bool {
         match self.node.remove(group).await {
-            Ok(()) => self.note(group, None),
+            Ok(()) => {
+                self.replicated().remove(&group);
+                self.note(group, None);
+            }
             Err(error) => {
                 tracing::warn!(%group, %error, "a deleted group's files are still here");
                 return false;

@@ -39,6 +39,7 @@ pub use views::{
 use crate::error::{Error, ErrorKind};
 use crate::metadata::reconcile::Held;
 use crate::metadata::{Image, Registration};
+use crate::partition::Replicated;
 use crate::partitioner::{Murmur2, Partitioner};
 use crate::tasks::Tasks;
 use crate::topic::{PartitionId, TopicName};
@@ -48,7 +49,7 @@ use raft::{Group, GroupId, Node, NodeId};
 use route::{Errand, Hints};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use storage::Store;
 use tokio::sync::{Semaphore, watch};
@@ -83,6 +84,8 @@ struct Inner {
     /// Why the cluster does not want this node.
     refused: watch::Sender<Option<String>>,
     hints: Hints,
+    /// What the machines of the partitions that are open here keep.
+    replicated: Mutex<BTreeMap<GroupId, Replicated>>,
     admission: Admission,
     /// Held while a change of the metadata is planned and proposed.
     turn: Semaphore,
@@ -291,6 +294,10 @@ impl Broker {
 }
 
 impl Inner {
+    fn replicated(&self) -> MutexGuard<'_, BTreeMap<GroupId, Replicated>> {
+        self.replicated.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn image(&self) -> Arc<Image> {
         Arc::clone(&self.images.borrow())
     }

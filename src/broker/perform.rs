@@ -4,9 +4,10 @@ use super::Inner;
 use super::request::{Durability, Produced};
 use super::route::Errand;
 use super::wire::{Ask, Miss, Reply};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Due, Error, ErrorKind};
 use crate::metadata::METADATA_GROUP;
-use crate::partition::{self, Partition, Reading, Refused};
+use crate::partition::{self, Append, Partition, Reading, Receipt, Refused};
+use crate::producers::Refusal;
 use raft::{Acks, Appended, FlushPolicy, NodeId, NotAppended, Offset, Outcome, Role};
 use std::time::Duration;
 use storage::batch::RecordBatch;
@@ -64,16 +65,33 @@ impl Inner {
         self.check_size(errand, payload.len())?;
         let batch = RecordBatch::stored(payload)
             .map_err(|error| Error::new(ErrorKind::CorruptBatch, error.to_string()))?;
-        let outcome = partition.produce(batch, acks, expected_end, errand.deadline).await;
-        let appended = self.appended(errand, outcome)?;
+        let sequenced = batch.sequenced();
+        let append = Append { batch, acks, expected_end, deadline: errand.deadline };
+        let receipt = match sequenced {
+            None => Receipt::Outcome(partition.append(append).await),
+            Some(sequenced) => {
+                let kept = self.replicated().get(&errand.group).cloned();
+                let kept = kept.ok_or_else(Miss::nobody)?;
+                partition.append_once(append, sequenced, &kept.producers).await
+            }
+        };
+        let (base_offset, term, duplicate) = match receipt {
+            Receipt::Outcome(outcome) => {
+                let appended = self.appended(errand, outcome)?;
+                (appended.base_offset, appended.position.term, false)
+            }
+            Receipt::Duplicate { base_offset, term } => (base_offset, term, true),
+            Receipt::Refused(why) => return Err(out_of_sequence(errand, why).into()),
+        };
         Ok(Reply::Produced(Produced {
             base_offset: match acks {
                 Acks::None => 0,
-                Acks::Quorum | Acks::Leader => appended.base_offset.get(),
+                Acks::Quorum | Acks::Leader => base_offset.get(),
             },
             leader: self.node.id(),
-            leader_epoch: appended.position.term.get(),
+            leader_epoch: term.get(),
             durability: promised(acks, policy),
+            duplicate,
         }))
     }
 
@@ -196,6 +214,19 @@ fn promised(acks: Acks, policy: FlushPolicy) -> Durability {
         Acks::Leader => Durability::Leader,
         Acks::Quorum if partition::is_durable(policy) => Durability::QuorumFsync,
         Acks::Quorum => Durability::Quorum,
+    }
+}
+
+fn out_of_sequence(errand: &Errand, why: Refusal) -> Error {
+    let message = format!("{}: {why}", errand.name);
+    match why {
+        Refusal::Fenced { epoch } => {
+            Error::new(ErrorKind::ProducerFenced, message).with_due(Due::Epoch(epoch))
+        }
+        Refusal::Gap { due } | Refusal::Stale { due } => {
+            Error::new(ErrorKind::OutOfOrderSequence, message).with_due(Due::Sequence(due))
+        }
+        Refusal::OtherRequest { .. } => Error::new(ErrorKind::KeyReused, message),
     }
 }
 

@@ -63,6 +63,8 @@ pub struct Produced {
     pub leader_epoch: u64,
     /// What was promised: `quorum-fsync`, `quorum`, `leader` or `none`.
     pub durability: Durability,
+    /// Whether they were there already: its idempotent producer sent them before.
+    pub duplicate: bool,
 }
 
 /// What an acknowledgement promised.

@@ -112,6 +112,7 @@ impl Broker {
             reconciled: watch::Sender::new(0),
             refused: watch::Sender::new(None),
             hints: super::route::Hints::default(),
+            replicated: std::sync::Mutex::default(),
             admission: Admission::new(limits.fetches_max, limits.produce_bytes_max),
             turn: Semaphore::new(1),
             coordinators,

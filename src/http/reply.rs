@@ -2,7 +2,7 @@
 //! the v2 shape with what we add to it, or `application/problem+json` where that is asked for.
 
 use super::media;
-use crate::error::{Error, ErrorKind, Row, WriteOutcome};
+use crate::error::{Due, Error, ErrorKind, Row, WriteOutcome};
 use axum::body::Body;
 use axum::http::{
     HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, header,
@@ -16,6 +16,10 @@ use utoipa::ToSchema;
 pub(super) const LOG_START_OFFSET: HeaderName = HeaderName::from_static("log-start-offset");
 /// The offset after the last committed record.
 pub(super) const HIGH_WATERMARK: HeaderName = HeaderName::from_static("high-watermark");
+/// The sequence number that is due of an idempotent producer.
+const PRODUCER_EXPECTED_SEQ: HeaderName = HeaderName::from_static("producer-expected-seq");
+/// The epoch that fenced an idempotent producer.
+const PRODUCER_EPOCH: HeaderName = HeaderName::from_static("producer-epoch");
 /// Names a request.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 
@@ -50,6 +54,12 @@ pub(super) struct ErrorBody<'a> {
     /// With `offset out of range` and a failed condition: the offset after the last record.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) high_watermark: Option<u64>,
+    /// With a sequence out of order, as in the header `Producer-Expected-Seq`: the one that is due.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) expected_seq: Option<i32>,
+    /// With a fenced producer, as in the header `Producer-Epoch`: the epoch that has written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) producer_epoch: Option<i16>,
 }
 
 /// Why one record of several was not appended.
@@ -122,6 +132,11 @@ impl Asked {
 
     fn render_error(&self, error: &Error, response: &mut axum::response::Response) {
         let row = error.row();
+        let (expected_seq, producer_epoch) = match error.due {
+            Some(Due::Sequence(sequence)) => (Some(sequence), None),
+            Some(Due::Epoch(epoch)) => (None, Some(epoch)),
+            None => (None, None),
+        };
         let body = ErrorBody {
             error_code: row.code,
             message: &error.message,
@@ -131,6 +146,8 @@ impl Asked {
             request_id: self.id.to_str().unwrap_or_default(),
             log_start_offset: error.range.map(|(start, _)| start),
             high_watermark: error.range.map(|(_, end)| end),
+            expected_seq,
+            producer_epoch,
         };
         let rendered = if self.error_type == PROBLEM {
             let title = StatusCode::from_u16(row.status).ok();
@@ -148,6 +165,12 @@ impl Asked {
         if let Some((start, end)) = error.range {
             headers.insert(LOG_START_OFFSET, start.into());
             headers.insert(HIGH_WATERMARK, end.into());
+        }
+        if let Some(sequence) = expected_seq {
+            headers.insert(PRODUCER_EXPECTED_SEQ, sequence.into());
+        }
+        if let Some(epoch) = producer_epoch {
+            headers.insert(PRODUCER_EPOCH, epoch.into());
         }
         if row.retriable {
             let after = error.retry_after.unwrap_or(RETRY_AFTER);

@@ -135,6 +135,8 @@ impl Framing {
             request_id: "",
             log_start_offset: error.range.map(|(start, _)| start),
             high_watermark: error.range.map(|(_, end)| end),
+            expected_seq: None,
+            producer_epoch: None,
         };
         let json = serde_json::to_string(&body).expect("plain data");
         match self {
