@@ -215,6 +215,9 @@ impl Inner {
             }
             Change::AddPartitions { name, count } => plan_growth(image, name, *count),
             Change::CreateCoordinators => self.plan_coordinators(image),
+            Change::ReserveProducerIds => {
+                Ok(Plan::Propose { command: Command::ReserveProducerIds, created: None })
+            }
         }
     }
 
@@ -373,6 +376,7 @@ fn tell(change: &Change, revision: u64) {
             tracing::info!(topic = %name, count, revision, "partitions added");
         }
         Change::CreateCoordinators => tracing::info!(revision, "coordinators created"),
+        Change::ReserveProducerIds => tracing::debug!(revision, "producer ids reserved"),
         Change::Register { broker, .. } => {
             tracing::info!(broker = %broker.id, http = broker.http, revision, "broker registered");
         }

@@ -19,6 +19,7 @@ mod figures;
 mod gate;
 mod membership;
 mod perform;
+mod producers;
 mod request;
 mod retention;
 mod route;
@@ -41,11 +42,12 @@ use crate::metadata::reconcile::Held;
 use crate::metadata::{Image, Registration};
 use crate::partition::Replicated;
 use crate::partitioner::{Murmur2, Partitioner};
+use crate::producers::ProducerId;
 use crate::tasks::Tasks;
 use crate::topic::{PartitionId, TopicName};
 use admission::Admission;
 use gate::Gate;
-use raft::{Group, GroupId, Node, NodeId};
+use raft::{Acks, Group, GroupId, Node, NodeId};
 use route::{Errand, Hints};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -86,6 +88,8 @@ struct Inner {
     hints: Hints,
     /// What the machines of the partitions that are open here keep.
     replicated: Mutex<BTreeMap<GroupId, Replicated>>,
+    /// Ids for producers that are left of the newest block.
+    producer_ids: Mutex<std::ops::Range<i64>>,
     admission: Admission,
     /// Held while a change of the metadata is planned and proposed.
     turn: Semaphore,
@@ -210,9 +214,15 @@ impl Broker {
         self.inner.tail_of(errand).await
     }
 
-    /// Appends one batch to one partition, here or where its leader is.
+    /// Appends one batch to one partition, here or where its leader is. That of an idempotent producer is
+    /// there once, however often it is sent; while its outcome is unknown it is asked for again.
     pub async fn produce(&self, produce: Produce) -> Result<Produced, Error> {
         let Produce { topic, partition, batch, acks, expected_end, deadline } = produce;
+        if batch.sequenced().is_some() && acks != Acks::Quorum {
+            let message =
+                "an idempotent producer's batch is answered once a quorum has it: acks=quorum";
+            return Err(Error::new(ErrorKind::InvalidRequest, message));
+        }
         let payload = batch.into_bytes();
         let ask = Ask::Produce { acks, expected_end: expected_end.map(raft::Offset::get) };
         let mut errand = self.inner.errand(&topic, partition, ask, deadline)?;
@@ -227,6 +237,11 @@ impl Broker {
             | Reply::Status(_)
             | Reply::Settled) => Err(unexpected(&other)),
         }
+    }
+
+    /// An id for an idempotent producer, that no other has or had.
+    pub async fn new_producer(&self, deadline: Instant) -> Result<ProducerId, Error> {
+        self.inner.new_producer(deadline).await
     }
 
     /// Reads one partition, here or where its leader is.

@@ -113,6 +113,7 @@ impl Broker {
             refused: watch::Sender::new(None),
             hints: super::route::Hints::default(),
             replicated: std::sync::Mutex::default(),
+            producer_ids: std::sync::Mutex::new(0..0),
             admission: Admission::new(limits.fetches_max, limits.produce_bytes_max),
             turn: Semaphore::new(1),
             coordinators,

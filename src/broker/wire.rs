@@ -76,6 +76,7 @@ pub(super) enum Change {
     Alter { name: TopicName, changes: BTreeMap<String, Option<String>> },
     AddPartitions { name: TopicName, count: u32 },
     CreateCoordinators,
+    ReserveProducerIds,
 }
 
 /// What a request got.

@@ -63,6 +63,9 @@ pub enum Command {
         /// The replicas of each, preferred leader first.
         placement: Vec<Vec<NodeId>>,
     },
+    /// Takes a revision of the image and changes nothing else: no other command ever gets that one, so
+    /// it numbers the block of producer ids that is reserved.
+    ReserveProducerIds,
 }
 
 /// Why a committed command changed nothing.

@@ -237,6 +237,7 @@ impl Image {
             }
             Command::AlterTopic { name, changes } => self.alter_topic(&name, &changes)?,
             Command::DeleteTopic { name, id } => self.delete_topic(&name, id)?,
+            Command::ReserveProducerIds => true,
             Command::CreateCoordinators { .. } if !self.coordinators.is_empty() => false,
             Command::CreateCoordinators { placed_at, placement } => {
                 self.check_placement(placed_at, &placement, 0, COORDINATORS_MAX)?;

@@ -43,6 +43,14 @@ fn kind(answer: Answer) -> ErrorKind {
 }
 
 #[test]
+fn each_reservation_of_producer_ids_has_a_revision_of_its_own() {
+    let mut image = Image::default();
+    let revisions: Vec<u64> =
+        (0..3).map(|_| image.apply(Command::ReserveProducerIds).unwrap()).collect();
+    assert_eq!(revisions, [1, 2, 3]);
+}
+
+#[test]
 fn the_first_found_names_the_cluster() {
     let mut image = three_brokers();
     let before = image.clone();
