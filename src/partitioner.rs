@@ -9,6 +9,13 @@ pub trait Partitioner: Send + Sync + 'static {
     fn partition(&self, key: &[u8], partitions: u32) -> PartitionId;
 }
 
+/// A closure of a key and the number of partitions is a partitioner.
+impl<F: Fn(&[u8], u32) -> PartitionId + Send + Sync + 'static> Partitioner for F {
+    fn partition(&self, key: &[u8], partitions: u32) -> PartitionId {
+        self(key, partitions)
+    }
+}
+
 /// Kafka's default: murmur2 of the key, made positive, modulo the partition count.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Murmur2;

@@ -18,12 +18,15 @@ use std::time::Duration;
 use storage::disk::RealDisk;
 use storage::{EngineKind, Store, StoreOptions};
 use tokio::net::TcpListener;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 /// How often the disk is asked whether it still works.
 const DISK_EVERY: Duration = Duration::from_millis(250);
 /// How long the doors may take to close, beyond the grace of the requests in flight.
 const DOORS_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a node alone may take to be ready, and how often it is asked.
+const READY_PATIENCE: Duration = Duration::from_secs(10);
+const READY_EVERY: Duration = Duration::from_millis(5);
 
 /// A node that runs.
 #[derive(Clone)]
@@ -88,6 +91,27 @@ impl Server {
             "started"
         );
         Ok(Self { broker, store, http: http_address, peer: peer_address, tasks })
+    }
+
+    /// Starts a cluster of this node alone, on free ports of the loopback, and waits until it can be
+    /// used: for tests of what stands on Ottla, and to try it.
+    pub async fn start_alone(data: &Path) -> io::Result<Self> {
+        let any = || "127.0.0.1:0".to_owned();
+        let config =
+            Config { data: data.to_owned(), http: any(), peer: any(), ..Config::default() };
+        let server = Self::start(config).await?;
+        let deadline = Instant::now() + READY_PATIENCE;
+        let mut looks = interval(READY_EVERY);
+        loop {
+            looks.tick().await;
+            match server.broker.ready() {
+                Ok(()) => return Ok(server),
+                Err(reasons) if Instant::now() >= deadline => {
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, reasons.join("; ")));
+                }
+                Err(_) => {}
+            }
+        }
     }
 
     /// The broker.

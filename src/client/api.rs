@@ -17,7 +17,7 @@ const RECORD_BATCH: &str = "application/vnd.kafka.recordbatch.v2";
 const TIMEOUT_MAX: Duration = Duration::from_mins(2);
 
 /// A topic to create.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct NewTopic {
     /// How many partitions.
     pub partitions: Option<u32>,
@@ -34,8 +34,8 @@ pub struct AppendAt<'a> {
     pub topic: &'a TopicName,
     /// The partition.
     pub partition: PartitionId,
-    /// `quorum`, `leader` or `none`.
-    pub acks: &'static str,
+    /// When a batch counts as appended.
+    pub acks: Acks,
     /// The partition's leader, as far as known.
     pub leader: Option<String>,
 }
@@ -80,9 +80,34 @@ pub struct Ends {
     pub high_watermark: u64,
 }
 
+/// When a write is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Acks {
+    /// Once a majority of the replicas has it.
+    #[default]
+    Quorum,
+    /// Once the leader has it: lost if the leader is lost soon after.
+    Leader,
+    /// At once; it may be lost without a word.
+    None,
+}
+
+impl Acks {
+    /// As the broker takes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Quorum => "quorum",
+            Self::Leader => "leader",
+            Self::None => "none",
+        }
+    }
+}
+
 /// A batch was appended.
 #[derive(Debug, Clone)]
 pub struct AppendDone {
+    /// The offset of its first record; not told with [`Acks::None`].
+    pub base_offset: Option<u64>,
     /// Who leads, if told.
     pub leader: Option<String>,
 }
@@ -111,6 +136,18 @@ impl Client {
         let Brokers { brokers } = self.call(&Call::get("/v1/brokers")).await?.json()?;
         self.learn(brokers.iter().map(|broker| broker.http.clone()));
         Ok(brokers)
+    }
+
+    /// A producer's identity, for appends that may be repeated: its id and its epoch.
+    pub async fn new_producer(&self) -> Result<(i64, i16), Error> {
+        #[derive(Deserialize)]
+        struct Identity {
+            producer_id: i64,
+            epoch: i16,
+        }
+        let call = Call::new(Method::POST, "/v1/producers").repeatable();
+        let Identity { producer_id, epoch } = self.call(&call).await?.json()?;
+        Ok((producer_id, epoch))
     }
 
     /// All topics.
@@ -220,15 +257,25 @@ impl Client {
         batch: Bytes,
         deadline: Instant,
     ) -> Result<AppendDone, Error> {
+        #[derive(Deserialize)]
+        struct Appended {
+            offsets: Vec<First>,
+        }
+        #[derive(Deserialize)]
+        struct First {
+            offset: Option<u64>,
+        }
         // The broker gives up a little earlier than we do, so that it is the one who says what happened.
         let left = deadline.saturating_duration_since(Instant::now()).mul_f32(0.9);
         let timeout = left.min(TIMEOUT_MAX).as_millis();
-        let query = format!("/records?acks={}&timeout_ms={timeout}", at.acks);
+        let query = format!("/records?acks={}&timeout_ms={timeout}", at.acks.as_str());
         let call = Call::new(Method::POST, partition(at.topic, at.partition, &query))
             .body(RECORD_BATCH, batch)
             .ask_first(at.leader);
         let answer = self.send(&call, deadline).await?;
-        Ok(AppendDone { leader: answer.leader() })
+        let Appended { offsets } = answer.json()?;
+        let base_offset = offsets.first().and_then(|first| first.offset);
+        Ok(AppendDone { base_offset, leader: answer.leader() })
     }
 
     /// Reads one partition, asking each broker once.

@@ -16,6 +16,8 @@ pub struct Call {
     content_type: Option<&'static str>,
     accept: &'static str,
     body: Bytes,
+    /// Whether asking twice does no more than asking once.
+    repeatable: bool,
     /// The broker to ask first.
     first: Option<String>,
 }
@@ -29,6 +31,7 @@ impl Call {
     /// Any method without a body.
     pub fn new(method: Method, target: impl Into<String>) -> Self {
         Self {
+            repeatable: method.is_safe(),
             method,
             target: target.into(),
             content_type: None,
@@ -57,6 +60,12 @@ impl Call {
         self
     }
 
+    /// A call that does no harm if it is made twice, though it is no read.
+    pub fn repeatable(mut self) -> Self {
+        self.repeatable = true;
+        self
+    }
+
     /// Asks this broker before any other.
     pub fn ask_first(mut self, broker: Option<String>) -> Self {
         self.first = broker;
@@ -71,9 +80,9 @@ impl Call {
         &self.target
     }
 
-    /// Whether asking twice does what asking once does, and changes nothing.
-    pub(super) fn is_read(&self) -> bool {
-        self.method.is_safe()
+    /// Whether asking twice does no more than asking once.
+    pub(super) fn is_repeatable(&self) -> bool {
+        self.repeatable
     }
 
     pub(super) fn request(&self, url: Url) -> Request {

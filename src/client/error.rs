@@ -17,6 +17,9 @@ use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
+/// The header of an answer that finds a gap in a producer's sequence.
+const EXPECTED_SEQUENCE: &str = "producer-expected-seq";
+
 /// A call without success.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Error {
@@ -64,6 +67,9 @@ pub struct ErrorBody {
     pub log_start_offset: Option<u64>,
     /// With an offset out of range: the offset after the last committed record.
     pub high_watermark: Option<u64>,
+    /// With a gap in a producer's sequence: the number that its partition waits for.
+    #[serde(skip)]
+    pub expected_sequence: Option<i32>,
 }
 
 impl Error {
@@ -96,11 +102,14 @@ impl Error {
                 outcome: None,
                 log_start_offset: None,
                 high_watermark: None,
+                expected_sequence: None,
             }
         });
-        if call.is_read() {
+        if call.is_repeatable() {
             error.outcome = Some(WriteOutcome::NotAppended);
         }
+        let expected = answer.number(EXPECTED_SEQUENCE).ok();
+        error.expected_sequence = expected.and_then(|sequence| sequence.try_into().ok());
         let retry_after = answer.number("retry-after").ok().map(Duration::from_secs);
         Self::Refused { status: status.as_u16(), error, retry_after }
     }
@@ -156,7 +165,7 @@ impl Error {
     pub(super) fn passed_over(self, call: &Call) -> Result<String, Self> {
         match self {
             Self::NotSent(why) => Ok(why),
-            Self::Lost(why) if call.is_read() => Ok(why),
+            Self::Lost(why) if call.is_repeatable() => Ok(why),
             Self::Lost(_)
             | Self::Unreachable { .. }
             | Self::Refused { .. }
@@ -175,6 +184,19 @@ impl Error {
     pub fn range(&self) -> Option<Range<u64>> {
         match self {
             Self::Refused { error, .. } => Some(error.log_start_offset?..error.high_watermark?),
+            Self::NotSent(_)
+            | Self::Unreachable { .. }
+            | Self::Lost(_)
+            | Self::Unreadable(_)
+            | Self::Invalid(_)
+            | Self::Closed => None,
+        }
+    }
+
+    /// With a gap in a producer's sequence: the number that its partition waits for.
+    pub fn expected_sequence(&self) -> Option<i32> {
+        match self {
+            Self::Refused { error, .. } => error.expected_sequence,
             Self::NotSent(_)
             | Self::Unreachable { .. }
             | Self::Lost(_)
@@ -216,12 +238,11 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotSent(why) => f.write_str(why),
+            Self::NotSent(why) | Self::Invalid(why) => f.write_str(why),
             Self::Unreachable { tried, why } => write!(f, "no broker answers at {tried} ({why})"),
             Self::Lost(why) => write!(f, "the answer was lost: {why}"),
             Self::Refused { error, .. } => f.write_str(&error.message),
             Self::Unreadable(why) => write!(f, "the answer cannot be read: {why}"),
-            Self::Invalid(why) => f.write_str(why),
             Self::Closed => f.write_str("it was closed before"),
         }
     }

@@ -4,6 +4,8 @@
 //!   api      the calls by name
 //!   call     one request, and what may be done when its answer is lost
 //!   error    why a call failed: never sent, sent and lost, or refused by a broker
+//!   leaders  what is known of topics
+//!   producer records in, offsets out
 //! ```
 //!
 //! Invariant: a write that may have reached a broker is never sent a second time from here.
@@ -11,10 +13,13 @@
 mod api;
 mod call;
 mod error;
+mod leaders;
+pub mod producer;
 
-pub use api::{AppendAt, AppendDone, Ends, FetchAt, Fetched, NewTopic};
+pub use api::{Acks, AppendAt, AppendDone, Ends, FetchAt, Fetched, NewTopic};
 pub use call::{Answer, Call};
 pub use error::{Error, ErrorBody};
+pub use producer::Producer;
 
 use reqwest::Url;
 use std::sync::{Arc, PoisonError, RwLock};

@@ -3,7 +3,7 @@
 use super::gather::Closed;
 use crate::broker::{BrokerView, TopicView};
 use crate::cli::failure::Failure;
-use crate::client::{AppendAt, Backoff, Client, Error};
+use crate::client::{Acks, AppendAt, Backoff, Client, Error};
 use crate::error::WriteOutcome;
 use crate::topic::{PartitionId, TopicName};
 use std::collections::BTreeMap;
@@ -25,8 +25,8 @@ pub(super) struct Sending {
     pub(super) topic: TopicName,
     /// The codec.
     pub(super) compression: Compression,
-    /// `quorum`, `leader` or `none`.
-    pub(super) acks: &'static str,
+    /// When a batch counts as sent.
+    pub(super) acks: Acks,
     /// Whether a batch is sent again if its outcome is not known.
     pub(super) retry_unknown: bool,
 }

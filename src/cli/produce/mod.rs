@@ -20,7 +20,7 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::output::Output;
 use super::{clock, interrupt, topic};
-use crate::client::Client;
+use crate::client::{Acks, Client};
 use crate::topic::TopicName;
 use clap::{Args, ValueEnum};
 use gather::{Gather, Limits};
@@ -118,11 +118,11 @@ enum AcksArg {
 }
 
 impl AcksArg {
-    const fn parameter(self) -> &'static str {
+    const fn acks(self) -> Acks {
         match self {
-            Self::Quorum => "quorum",
-            Self::Leader => "leader",
-            Self::None => "none",
+            Self::Quorum => Acks::Quorum,
+            Self::Leader => Acks::Leader,
+            Self::None => Acks::None,
         }
     }
 }
@@ -151,7 +151,7 @@ pub(super) async fn run(
         client: client.clone(),
         topic: args.topic,
         compression: args.compression,
-        acks: args.acks.parameter(),
+        acks: args.acks.acks(),
         retry_unknown: args.retry_unknown,
     };
     let producing = Producing {
