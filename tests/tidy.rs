@@ -70,7 +70,18 @@ fn sources(folders: &[&str]) -> Vec<Source> {
 }
 
 fn every_source() -> Vec<Source> {
-    sources(&["src", "raft/src", "storage/src", "tests", "raft/tests", "storage/tests", "examples"])
+    sources(&[
+        "src",
+        "raft/src",
+        "storage/src",
+        "jepsen/src",
+        "jepsen/ioctl/src",
+        "tests",
+        "raft/tests",
+        "storage/tests",
+        "jepsen/tests",
+        "examples",
+    ])
 }
 
 fn floor_of(module: &str) -> Option<u32> {
