@@ -51,7 +51,8 @@ impl Inner {
             | Reply::Fetched(_)
             | Reply::Tail(_)
             | Reply::Status(_)
-            | Reply::Settled) => Err(super::unexpected(&other)),
+            | Reply::Settled
+            | Reply::Group(_)) => Err(super::unexpected(&other)),
         }
     }
 
@@ -235,7 +236,7 @@ impl Inner {
         }
         let factor = default_replication_factor(image);
         let sites = placement::sites(image, None);
-        let placement = placement::place(sites, count(self.coordinators), count(factor));
+        let placement = placement::place(sites, count(self.coordinators_wanted), count(factor));
         let command = Command::CreateCoordinators { placed_at: image.revision(), placement };
         Ok(Plan::Propose { command, created: None })
     }

@@ -2,6 +2,8 @@
 //! the addresses of peers. Follows the image; one pass at a time, groups within a pass in parallel.
 
 use super::Inner;
+use super::groups::Coordinator;
+use crate::coordinator::CoordinatorMachine;
 use crate::metadata::identity;
 use crate::metadata::reconcile::{Held, Plan};
 use crate::partition::PartitionMachine;
@@ -9,7 +11,7 @@ use futures::StreamExt;
 use futures::stream;
 use raft::{GroupId, GroupSpec, Machine, NoCommands};
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
@@ -36,7 +38,7 @@ impl Inner {
     }
 
     /// One comparison and what follows from it; false if something is to be tried again.
-    async fn pass(&self, image: &crate::metadata::Image) -> bool {
+    async fn pass(self: &Arc<Self>, image: &crate::metadata::Image) -> bool {
         let plan = Plan::new(image, self.node.id(), &self.held.borrow());
         for (group, policy) in plan.flush {
             if let Some(open) = self.node.group(group) {
@@ -44,7 +46,16 @@ impl Inner {
                 self.note(group, Some(Held::Open(policy)));
             }
         }
-        let opening = plan.open.into_iter().map(|spec| self.open_group(spec));
+        let opening = plan.open.into_iter().map(|spec| {
+            let is_coordinator = image.is_coordinator(spec.id);
+            async move {
+                if is_coordinator {
+                    self.open_coordinator(spec).await
+                } else {
+                    self.open_group(spec).await
+                }
+            }
+        });
         stream::iter(opening).for_each_concurrent(GROUPS_AT_ONCE, |opening| opening).await;
         let removing = plan.remove.into_iter().map(|group| self.remove_group(group));
         let removed = stream::iter(removing).buffer_unordered(GROUPS_AT_ONCE);
@@ -73,6 +84,23 @@ impl Inner {
         } else {
             Box::new(NoCommands)
         }
+    }
+
+    async fn open_coordinator(self: &Arc<Self>, spec: GroupSpec) {
+        let (id, flush) = (spec.id, spec.flush);
+        let (machine, groups) = CoordinatorMachine::new();
+        let held = match self.node.open(spec, Box::new(machine)).await {
+            Ok(group) => {
+                let coordinator = Arc::new(Coordinator::new(group, groups));
+                let mut open = self.coordinators.lock().unwrap_or_else(PoisonError::into_inner);
+                open.insert(id, Arc::clone(&coordinator));
+                self.tasks.spawn("coordinator", Arc::clone(self).keep_time(coordinator));
+                Held::Open(flush)
+            }
+            // The node lists it as broken and has told why.
+            Err(_) => Held::Broken,
+        };
+        self.note(id, Some(held));
     }
 
     async fn remove_group(&self, group: GroupId) -> bool {

@@ -5,6 +5,7 @@
 //!   Broker ── views, request: what the doors see
 //!     ├── route ── who leads? ── here: perform ── elsewhere: wire ═══ serve ── perform
 //!     ├── admin ── changes of the metadata, planned by its leader
+//!     ├── groups ── consumer groups: asked of their coordinator's leader
 //!     ├── status ── describe, health: asks every broker
 //!     ├── admission, gate ── how much, and who
 //!     └── tasks: controller (groups follow the image), membership (registers, founds, takes in),
@@ -17,6 +18,7 @@ mod balance;
 mod controller;
 mod figures;
 mod gate;
+mod groups;
 mod membership;
 mod perform;
 mod producers;
@@ -31,6 +33,11 @@ mod wire;
 
 pub use crate::partition::{FetchFrom, Freshness, Tail};
 pub use figures::Figures;
+pub use groups::{
+    AUTO_COMMIT, AUTO_OFFSET_RESET, CommitOffsets, CommittedOffset, GroupSummary, GroupView,
+    Heartbeat, JoinGroup, Joined, LagView, MemberView, NewOffset, OffsetReset, PlaceView, Poll,
+    Polled, PolledPartition, ResetOffsets, ResetRow, ResetTo, SeekTo,
+};
 pub use request::{Created, Durability, Fetch, Fetched, NewTopic, Produce, Produced};
 pub use start::{BrokerLimits, BrokerOptions};
 pub use views::{
@@ -47,6 +54,7 @@ use crate::tasks::Tasks;
 use crate::topic::{PartitionId, TopicName};
 use admission::Admission;
 use gate::Gate;
+use groups::Coordinator;
 use raft::{Acks, Group, GroupId, Node, NodeId};
 use route::{Errand, Hints};
 use std::collections::BTreeMap;
@@ -94,7 +102,13 @@ struct Inner {
     /// Held while a change of the metadata is planned and proposed.
     turn: Semaphore,
     /// How many coordinators of consumer groups are made, if this node is asked to.
-    coordinators: u32,
+    coordinators_wanted: u32,
+    /// The coordinators whose replicas are open here.
+    coordinators: Mutex<BTreeMap<GroupId, Arc<Coordinator>>>,
+    /// How long a consumer group that changed waits for more changes before it is assigned anew.
+    rebalance_delay: Duration,
+    /// Heartbeats that wait for news elsewhere.
+    waiting_beats: Semaphore,
     partitioner: Arc<dyn Partitioner>,
     /// Where records without a key went last, by topic id; those of deleted topics are dropped when
     /// it has grown to twice the topics there are.
@@ -235,7 +249,8 @@ impl Broker {
             | Reply::Tail(_)
             | Reply::Changed(_)
             | Reply::Status(_)
-            | Reply::Settled) => Err(unexpected(&other)),
+            | Reply::Settled
+            | Reply::Group(_)) => Err(unexpected(&other)),
         }
     }
 
@@ -263,7 +278,8 @@ impl Broker {
             | Reply::Tail(_)
             | Reply::Changed(_)
             | Reply::Status(_)
-            | Reply::Settled) => Err(unexpected(&other)),
+            | Reply::Settled
+            | Reply::Group(_)) => Err(unexpected(&other)),
         }
     }
 
@@ -348,7 +364,8 @@ impl Inner {
             | Reply::Fetched(_)
             | Reply::Changed(_)
             | Reply::Status(_)
-            | Reply::Settled) => Err(unexpected(&other)),
+            | Reply::Settled
+            | Reply::Group(_)) => Err(unexpected(&other)),
         }
     }
 

@@ -51,6 +51,7 @@ impl Inner {
                 self.settle_here(*revision, groups, errand.deadline).await?;
                 Ok(Reply::Settled)
             }
+            Ask::Group(ask) => self.perform_group(errand, ask).await,
         }
     }
 
@@ -173,7 +174,7 @@ impl Inner {
     }
 
     /// A broken replica: another takes over, if there is one.
-    fn broken_here(&self, errand: &Errand, why: &str) -> Miss {
+    pub(super) fn broken_here(&self, errand: &Errand, why: &str) -> Miss {
         let image = self.image();
         match image.placed(errand.group) {
             Some(placed) if placed.replicas.len() > 1 => Miss::nobody(),

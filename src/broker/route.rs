@@ -1,16 +1,16 @@
 //! Finding the leader of a group and asking it: here if this node leads, else over there, one hop.
 //!
-//! | answer | a write | a read |
-//! |---|---|---|
-//! | a reply, or a definite error | the answer | the answer |
-//! | not the leader, never sent | asked again elsewhere | asked again elsewhere |
-//! | sent, no answer | outcome unknown: never asked again | asked again elsewhere |
+//! | answer | a write | a write that may come twice | a read |
+//! |---|---|---|---|
+//! | a reply, or a definite error | the answer | the answer | the answer |
+//! | not the leader, never sent | asked again elsewhere | asked again elsewhere | asked again elsewhere |
+//! | sent, no answer; outcome unknown | never asked again | asked again; unknown if nobody ever answers | asked again elsewhere |
 //!
 //! Every target is asked once a round; between two rounds there is a pause, which ends early when the
 //! local replica learns of a leader. The deadline bounds all of it.
 
 use super::Inner;
-use super::wire::{self, Ask, Miss, Reply};
+use super::wire::{self, Ask, Miss, Repeat, Reply};
 use crate::error::{Error, ErrorKind};
 use bytes::Bytes;
 use raft::{CallError, GroupId, NodeId};
@@ -23,7 +23,8 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 /// The longest pause: how late a new leader can be noticed by polling.
 const PAUSE_MAX: Duration = Duration::from_millis(160);
-/// How long one broker may take to answer a read, beyond the wait asked for, before another is asked.
+/// How long one broker may take to answer what may be asked again, beyond the wait asked for, before
+/// another is asked.
 const READ_PATIENCE: Duration = Duration::from_secs(2);
 /// Groups whose leader is remembered though no replica is here; beyond it all are forgotten.
 const HINTS_MAX: usize = 16 * 1024;
@@ -78,6 +79,8 @@ struct Search {
     rounds: u32,
     /// The reason that says most.
     last: Option<Vain>,
+    /// Why it is unknown what a write did that was asked again.
+    doubt: Option<String>,
 }
 
 /// Why asking was in vain.
@@ -103,7 +106,10 @@ impl Search {
 
     /// Remembers why it was in vain. A replica that was reached and does not lead says more than one
     /// that was not reached.
-    fn note(&mut self, vain: Vain) {
+    fn note(&mut self, vain: Vain, repeat: Repeat) {
+        if let (Vain::Unanswered(why), Repeat::DoesOnce) = (&vain, repeat) {
+            self.doubt = Some(why.clone());
+        }
         let says_less = matches!(vain, Vain::NotSent(_)) && self.last == Some(Vain::NotLeader);
         if !says_less {
             self.last = Some(vain);
@@ -118,9 +124,12 @@ impl Search {
         pause
     }
 
-    /// The deadline passed: what is said then. Nothing was appended, whatever was asked.
+    /// The deadline passed: what is said then. Nothing was appended, unless there is doubt.
     fn failure(self, errand: &Errand) -> Error {
         let name = &errand.name;
+        if let Some(why) = self.doubt {
+            return Error::new(ErrorKind::OutcomeUnknown, format!("{name}: {why}"));
+        }
         let (kind, why) = match self.last {
             _ if errand.group == crate::metadata::METADATA_GROUP => {
                 (ErrorKind::NotReady, "the cluster has no metadata leader".to_owned())
@@ -144,7 +153,7 @@ impl Inner {
                     Ok(answered) => return answered,
                     Err((vain, told)) => {
                         search.told = told;
-                        search.note(vain);
+                        search.note(vain, errand.ask.repeat());
                         self.hints.forget(errand.group);
                     }
                 }
@@ -177,6 +186,12 @@ impl Inner {
                 self.hints.note(errand.group, target);
                 Ok(Ok(reply))
             }
+            Ok(Err(Miss::Failed(error)))
+                if error.kind == ErrorKind::OutcomeUnknown
+                    && errand.ask.repeat() == Repeat::DoesOnce =>
+            {
+                Err((Vain::Unanswered(error.message), None))
+            }
             Ok(Err(Miss::Failed(error))) => Ok(Err(error)),
             Ok(Err(Miss::NotLeader { leader, address })) => {
                 if let (Some(leader), Some(address)) = (leader, address)
@@ -189,7 +204,7 @@ impl Inner {
             Err(CallError::NotSent { to, why }) => {
                 Err((Vain::NotSent(format!("broker {to} cannot be reached: {why}")), None))
             }
-            Err(CallError::Unanswered { to, why }) if errand.ask.is_write() => {
+            Err(CallError::Unanswered { to, why }) if errand.ask.repeat() == Repeat::Harms => {
                 let message = format!("{}: broker {to} gave no answer: {why}", errand.name);
                 Ok(Err(Error::new(ErrorKind::OutcomeUnknown, message)))
             }
@@ -207,10 +222,11 @@ impl Inner {
     ) -> Result<Result<Reply, Miss>, CallError> {
         let Errand { group, ask, payload, deadline, .. } = errand;
         let now = Instant::now();
-        let deadline = if ask.is_write() {
-            *deadline
-        } else {
-            (*deadline).min(now + ask.wait() + READ_PATIENCE)
+        let deadline = match ask.repeat() {
+            Repeat::Harms => *deadline,
+            Repeat::DoesOnce | Repeat::ChangesNothing => {
+                (*deadline).min(now + ask.wait() + READ_PATIENCE)
+            }
         };
         let body = wire::encode_ask(ask, deadline.saturating_duration_since(now), payload.clone());
         let answer = self.node.call(to, wire::CALL, *group, body, deadline).await?;
@@ -269,11 +285,32 @@ mod tests {
     fn a_replica_that_does_not_lead_says_more_than_one_that_is_gone() {
         let gone = || Vain::NotSent("gone".to_owned());
         let mut search = Search::default();
-        search.note(gone());
+        search.note(gone(), Repeat::Harms);
         assert_eq!(search.last, Some(gone()));
-        search.note(Vain::NotLeader);
-        search.note(gone());
+        search.note(Vain::NotLeader, Repeat::Harms);
+        search.note(gone(), Repeat::Harms);
         assert_eq!(search.last, Some(Vain::NotLeader));
+    }
+
+    #[test]
+    fn a_write_that_was_asked_again_and_never_answered_has_an_unknown_outcome() {
+        for (repeat, kind) in [
+            (Repeat::DoesOnce, ErrorKind::OutcomeUnknown),
+            (Repeat::ChangesNothing, ErrorKind::NoLeader),
+        ] {
+            let mut search = Search::default();
+            search.note(Vain::Unanswered("silence".to_owned()), repeat);
+            search.note(Vain::NotLeader, repeat);
+            let errand = Errand {
+                group: GroupId::new(1),
+                name: "t-0".into(),
+                candidates: Vec::new(),
+                ask: Ask::Status { groups: None },
+                payload: None,
+                deadline: Instant::now(),
+            };
+            assert_eq!(search.failure(&errand).kind, kind);
+        }
     }
 
     #[test]

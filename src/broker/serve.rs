@@ -49,7 +49,8 @@ impl Door {
             | Ask::Trim { .. }
             | Ask::Administer(_)
             | Ask::Status { .. }
-            | Ask::Settle { .. } => None,
+            | Ask::Settle { .. }
+            | Ask::Group(_) => None,
         };
         let errand = Errand {
             group: request.group,

@@ -2,6 +2,7 @@
 
 use super::admission::Admission;
 use super::gate::Gate;
+use super::groups::WAITING_BEATS_MAX;
 use super::membership::VOTERS_MAX;
 use super::serve::Door;
 use super::{Broker, Inner, default_partitioner};
@@ -63,7 +64,8 @@ impl Broker {
     pub async fn start(options: BrokerOptions, listener: TcpListener) -> io::Result<Self> {
         let BrokerOptions { id, store, timing, http, peer, rack, bootstrap, .. } = options;
         let (limits, retention_check) = (options.limits, options.retention_check);
-        let coordinators = options.coordinators;
+        let (coordinators_wanted, rebalance_delay) =
+            (options.coordinators, options.rebalance_delay);
         let (founders, join) = beginnings(id, bootstrap);
         let founder_ids = founders.iter().map(|founder| NodeId(founder.id)).collect();
         let identity = identity::Identity::open(store.state(), id, founder_ids)?;
@@ -116,7 +118,10 @@ impl Broker {
             producer_ids: std::sync::Mutex::new(0..0),
             admission: Admission::new(limits.fetches_max, limits.produce_bytes_max),
             turn: Semaphore::new(1),
-            coordinators,
+            coordinators_wanted,
+            coordinators: std::sync::Mutex::default(),
+            rebalance_delay,
+            waiting_beats: Semaphore::new(WAITING_BEATS_MAX),
             partitioner: default_partitioner(),
             round: std::sync::Mutex::default(),
             tasks: Tasks::new(),

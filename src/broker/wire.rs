@@ -6,6 +6,7 @@
 //!
 //! The control part says how long each batch is; their bytes are never copied into it.
 
+use super::groups::{GroupAsk, GroupReply};
 use super::request::{Created, Fetched, NewTopic, Produced};
 use crate::error::Error;
 use crate::metadata::Registration;
@@ -40,16 +41,32 @@ pub(super) enum Ask {
     /// Answer once this revision of the image is here, and these groups are as it says: open with a
     /// known leader, or gone.
     Settle { revision: u64, groups: Vec<GroupId> },
+    /// Something about consumer groups.
+    Group(GroupAsk),
+}
+
+/// What asking again may do when no answer came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Repeat {
+    /// It does something a second time: never asked again, the outcome is unknown.
+    Harms,
+    /// It does the same thing once: asked again; if no answer ever comes the outcome is unknown.
+    DoesOnce,
+    /// It changes nothing that lasts: asked again freely.
+    ChangesNothing,
 }
 
 impl Ask {
-    /// Whether asking twice could do something twice.
-    pub(super) fn is_write(&self) -> bool {
+    /// What asking again may do when no answer came.
+    pub(super) fn repeat(&self) -> Repeat {
         match self {
-            Self::Produce { .. } | Self::Trim { .. } | Self::Administer(_) => true,
-            Self::Fetch { .. } | Self::Tail { .. } | Self::Status { .. } | Self::Settle { .. } => {
-                false
-            }
+            Self::Produce { .. } | Self::Trim { .. } | Self::Administer(_) => Repeat::Harms,
+            Self::Group(ask) if ask.is_change() => Repeat::DoesOnce,
+            Self::Fetch { .. }
+            | Self::Tail { .. }
+            | Self::Status { .. }
+            | Self::Settle { .. }
+            | Self::Group(_) => Repeat::ChangesNothing,
         }
     }
 
@@ -57,6 +74,7 @@ impl Ask {
     pub(super) fn wait(&self) -> Duration {
         match self {
             Self::Fetch { wait, .. } => *wait,
+            Self::Group(ask) => ask.wait(),
             Self::Produce { .. }
             | Self::Tail { .. }
             | Self::Trim { .. }
@@ -88,6 +106,7 @@ pub(super) enum Reply {
     Changed(Changed),
     Status(NodeStatus),
     Settled,
+    Group(GroupReply),
 }
 
 /// What a change of the metadata did.
@@ -158,6 +177,7 @@ enum Said {
     Changed(Changed),
     Status(NodeStatus),
     Settled,
+    Group(GroupReply),
 }
 
 /// The pieces of a request; `budget` is how long its asker will wait.
@@ -190,6 +210,7 @@ pub(super) fn encode_answer(answer: Result<Reply, Miss>) -> Vec<Bytes> {
         Reply::Changed(changed) => Said::Changed(changed),
         Reply::Status(status) => Said::Status(status),
         Reply::Settled => Said::Settled,
+        Reply::Group(reply) => Said::Group(reply),
     });
     let mut pieces = vec![control(&said)];
     pieces.append(&mut batches);
@@ -221,6 +242,7 @@ pub(super) fn decode_answer(body: Bytes) -> io::Result<Result<Reply, Miss>> {
         Said::Changed(changed) => Reply::Changed(changed),
         Said::Status(status) => Reply::Status(status),
         Said::Settled => Reply::Settled,
+        Said::Group(reply) => Reply::Group(reply),
     }))
 }
 
