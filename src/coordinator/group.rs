@@ -293,10 +293,17 @@ impl Group {
     /// predecessor had to.
     fn succeed(&mut self, predecessor: &MemberId, spec: MemberSpec, at_ms: i64) {
         let Some(mut member) = self.members.remove(predecessor) else { return };
+        // A target under way names the predecessor, so it is stale; the present one stays good if the
+        // successor wants the same.
         let wants_the_same =
             member.spec.subscription == spec.subscription && member.spec.assignor == spec.assignor;
-        if !wants_the_same {
-            self.revision += 1;
+        let revision = self.revision;
+        self.revision += 1;
+        if let Some(basis) = &mut self.basis
+            && basis.revision == revision
+            && wants_the_same
+        {
+            basis.revision = self.revision;
         }
         let id = spec.id.clone();
         for partition in &member.owned {

@@ -103,7 +103,7 @@ impl Groups {
     /// Folds one command in.
     pub fn apply(&mut self, command: Command) -> Answer {
         match command {
-            Command::Join { group, spec, at_ms } => self.join(group, spec, at_ms),
+            Command::Join { group, spec, at_ms } => self.join(&group, spec, at_ms),
             Command::Leave { group, member, at_ms } => {
                 self.change(&group, |group| group.leave(&member, at_ms))
             }
@@ -129,16 +129,18 @@ impl Groups {
             }
             Command::Commit { group, by, offsets, rule, metadata_revision, at_ms } => {
                 let offsets = self.check_commit(&group, &by, offsets)?;
-                self.change_offsets(group, |stored| {
+                self.change_offsets(&group, |stored| {
                     stored.commit(offsets, rule, metadata_revision, at_ms);
                 });
                 Ok(Applied::Done)
             }
-            Command::DeleteOffsets { group, partitions } => self.delete_offsets(group, &partitions),
+            Command::DeleteOffsets { group, partitions } => {
+                self.delete_offsets(&group, &partitions)
+            }
             Command::DropOffsets { orphans } => {
                 for Orphan { group, partition, topic_id } in orphans {
                     if self.entries.contains_key(&group) {
-                        self.change_offsets(group, |stored| stored.drop_of(&partition, topic_id));
+                        self.change_offsets(&group, |stored| stored.drop_of(&partition, topic_id));
                     }
                 }
                 Ok(Applied::Done)
@@ -173,16 +175,16 @@ impl Groups {
         Ok(groups)
     }
 
-    fn join(&mut self, name: GroupName, spec: MemberSpec, at_ms: i64) -> Answer {
-        self.check_room_for_group(&name)?;
+    fn join(&mut self, name: &GroupName, spec: MemberSpec, at_ms: i64) -> Answer {
+        self.check_room_for_group(name)?;
         self.check_bytes(
-            spec.encoded_bytes_max() + JOIN_BYTES_MAX + Entry::default().encoded_bytes_max(&name),
+            spec.encoded_bytes_max() + JOIN_BYTES_MAX + Entry::default().encoded_bytes_max(name),
         )?;
-        if !self.entries.contains_key(&name) {
+        if !self.entries.contains_key(name) {
             // Nothing refuses the first member.
-            self.change_offsets(name.clone(), |_| ());
+            self.change_offsets(name, |_| ());
         }
-        self.change(&name, |group| group.join(spec, at_ms).map(Applied::Joined))
+        self.change(name, |group| group.join(spec, at_ms).map(Applied::Joined))
     }
 
     /// Whether all of a commit can be stored.
@@ -214,8 +216,8 @@ impl Groups {
         Ok(rows)
     }
 
-    fn delete_offsets(&mut self, name: GroupName, partitions: &Partitions) -> Answer {
-        let group = self.group(&name)?;
+    fn delete_offsets(&mut self, name: &GroupName, partitions: &Partitions) -> Answer {
+        let group = self.group(name)?;
         for partition in partitions {
             if let Some(owner) = group.owner(partition) {
                 let why = format!("{partition} belongs to member {owner}");
@@ -259,12 +261,12 @@ impl Groups {
     }
 
     /// Changes the offsets of a group, which is made if there is none.
-    fn change_offsets(&mut self, name: GroupName, change: impl FnOnce(&mut Offsets)) {
+    fn change_offsets(&mut self, name: &GroupName, change: impl FnOnce(&mut Offsets)) {
         let entry = self.entries.entry(name.clone()).or_default();
         self.offsets -= entry.offsets.len();
         change(&mut entry.offsets);
         self.offsets += entry.offsets.len();
-        self.weigh(&name);
+        self.weigh(name);
     }
 
     fn remove(&mut self, name: &GroupName) {

@@ -159,12 +159,11 @@ impl Offsets {
         let mut count = 0;
         let mut bytes = 0;
         for row in rows {
-            match self.rows.get(&row.partition) {
-                Some(old) => bytes += row.metadata.len().saturating_sub(old.metadata.len()),
-                None => {
-                    count += 1;
-                    bytes += row_bytes_max(&row.partition, &row.metadata);
-                }
+            if let Some(old) = self.rows.get(&row.partition) {
+                bytes += row.metadata.len().saturating_sub(old.metadata.len());
+            } else {
+                count += 1;
+                bytes += row_bytes_max(&row.partition, &row.metadata);
             }
         }
         (count, bytes)

@@ -105,7 +105,7 @@ fn classes<'a>(demand: Demand<'a>, ids: &[&'a MemberId], loads: &mut Loads) -> V
     by_members.into_values().collect()
 }
 
-impl<'a> Class<'a> {
+impl Class<'_> {
     /// Gives what nobody has to those that have least.
     fn fill(&mut self, loads: &mut Loads) {
         let mut by_load = self.by_load(loads);
