@@ -7,174 +7,30 @@
     reason = "a test fails by panicking"
 )]
 
+mod consumers;
 mod http_cluster;
 
-use http_cluster::{Cluster, DEADLINE, eventually};
-use ottla::broker::{
-    Broker, CommitOffsets, Heartbeat, JoinGroup, Joined, NewOffset, NewTopic, OffsetReset, Poll,
-    Polled, Produce, ResetOffsets, ResetTo,
+use consumers::{
+    Client, Given, Member, at, commit, committed, create, deadline, group, joining, produce, topic,
+    topics, values,
 };
-use ottla::coordinator::{
-    Allotment, Committer, Delivery, GroupName, InstanceId, MemberId, Subscription, TopicPartition,
-    TopicPattern,
-};
-use ottla::error::{Error, ErrorKind};
-use ottla::topic::{PartitionId, TopicName};
-use raft::Acks;
-use std::collections::{BTreeMap, BTreeSet};
+use http_cluster::{Cluster, eventually};
+use ottla::broker::{JoinGroup, OffsetReset, ResetOffsets, ResetTo, SeekTo};
+use ottla::coordinator::{Committer, InstanceId, Subscription, TopicPartition, TopicPattern};
+use ottla::error::ErrorKind;
+use std::collections::BTreeSet;
 use std::time::Duration;
-use storage::batch::{Compression, Record, RecordBatch};
-use tokio::time::Instant;
 
-fn deadline() -> Instant {
-    Instant::now() + Duration::from_secs(15)
+const SOON: Duration = Duration::from_millis(500);
+
+fn all(name: &str, partitions: u32) -> BTreeSet<TopicPartition> {
+    (0..partitions).map(|partition| at(name, partition)).collect()
 }
 
-fn group(name: &str) -> GroupName {
-    GroupName::new(name).unwrap()
-}
-
-fn topic(name: &str) -> TopicName {
-    TopicName::new(name).unwrap()
-}
-
-fn at(name: &str, partition: u32) -> TopicPartition {
-    TopicPartition::new(topic(name), PartitionId(partition))
-}
-
-fn topics(names: &[&str]) -> Subscription {
-    Subscription::Topics(names.iter().map(|name| topic(name)).collect())
-}
-
-/// A member that is read for, begins at the beginning and commits automatically.
-fn joining(name: &str, subscription: Subscription) -> JoinGroup {
-    JoinGroup {
-        group: group(name),
-        member: None,
-        instance: None,
-        client: "test".into(),
-        subscription,
-        assignor: None,
-        delivery: Delivery::Server,
-        session_timeout: Some(Duration::from_secs(10)),
-        rebalance_timeout: Some(Duration::from_secs(10)),
-        auto_commit: true,
-        auto_offset_reset: OffsetReset::Earliest,
-        settings: BTreeMap::new(),
-    }
-}
-
-async fn create(broker: &Broker, name: &str, partitions: u32) {
-    let new = NewTopic {
-        name: topic(name),
-        partitions: Some(partitions),
-        replication_factor: None,
-        config: BTreeMap::new(),
-        validate_only: false,
-    };
-    broker.create_topic(new, deadline()).await.unwrap();
-}
-
-async fn produce(broker: &Broker, at: &TopicPartition, values: &[&str]) -> u64 {
-    let record = |value: &&str| Record {
-        value: Some(value.as_bytes().to_vec().into()),
-        ..Record::default()
-    };
-    let records: Vec<Record> = values.iter().map(record).collect();
-    let produce = Produce {
-        topic: at.topic.clone(),
-        partition: at.partition,
-        batch: RecordBatch::build(&records, Compression::None),
-        acks: Acks::Quorum,
-        expected_end: None,
-        deadline: deadline(),
-    };
-    broker.produce(produce).await.unwrap().base_offset
-}
-
-/// What a poll was given: partition and value of each record, in order.
-type Given = Vec<(TopicPartition, String)>;
-
-fn take(polled: &Polled) -> Result<(Given, Vec<u64>), Error> {
-    let mut given = Given::new();
-    let mut next = Vec::new();
-    for part in &polled.partitions {
-        let mut end = part.found.from;
-        for batch in &part.found.batches {
-            for record in batch.decode(1 << 20).unwrap().iter_from(part.found.from as i64) {
-                let record = record.unwrap();
-                let value = String::from_utf8(record.value.unwrap().to_vec()).unwrap();
-                given.push((part.at.clone(), value));
-                end = record.offset as u64 + 1;
-            }
-        }
-        next.push(end);
-    }
-    Ok((given, next))
-}
-
-/// One member, through one broker.
-#[derive(Clone)]
-struct Member {
-    broker: Broker,
-    group: GroupName,
-    id: MemberId,
-    received: Option<u64>,
-}
-
-impl Member {
-    async fn join(broker: &Broker, join: JoinGroup) -> Self {
-        let group = join.group.clone();
-        let joined = broker.join_group(join, deadline()).await.unwrap();
-        Self { broker: broker.clone(), group, id: joined.member, received: None }
-    }
-
-    async fn try_poll(&mut self, wait: Duration) -> Result<Given, Error> {
-        let poll = Poll {
-            group: self.group.clone(),
-            member: self.id.clone(),
-            wait,
-            bytes_max: 1 << 20,
-            delivered: self.received,
-        };
-        let (given, number) = self.broker.poll(poll, take).await?;
-        self.received = Some(number);
-        Ok(given)
-    }
-
-    async fn poll(&mut self, wait: Duration) -> Given {
-        self.try_poll(wait).await.unwrap()
-    }
-
-    /// Polls until `count` records came.
-    async fn poll_for(&mut self, count: usize) -> Given {
-        let mut all = Given::new();
-        let end = Instant::now() + DEADLINE;
-        while all.len() < count {
-            assert!(Instant::now() < end, "{} of {count} records came: {all:?}", all.len());
-            all.extend(self.poll(Duration::from_millis(500)).await);
-        }
-        all
-    }
-
-    async fn assigned(&self) -> BTreeSet<TopicPartition> {
-        let view = self.broker.member(&self.group, &self.id).await.unwrap();
-        view.assigned.iter().map(|place| at(&place.topic, place.partition)).collect()
-    }
-
-    async fn leave(&self) {
-        self.broker.leave_group(&self.group, &self.id, deadline()).await.unwrap();
-    }
-}
-
-fn values(given: &Given) -> Vec<&str> {
-    given.iter().map(|(_, value)| value.as_str()).collect()
-}
-
-/// What was committed, by partition.
-async fn committed(broker: &Broker, name: &str) -> BTreeMap<(String, u32), Option<u64>> {
-    let rows = broker.committed_offsets(&group(name), None).await.unwrap();
-    rows.into_iter().map(|row| ((row.topic, row.partition), row.offset)).collect()
+/// The node that coordinates the group.
+async fn coordinator(cluster: &Cluster, ask: usize, name: &str) -> usize {
+    let view = cluster.broker(ask).describe_group(&group(name)).await.unwrap();
+    usize::try_from(view.coordinator).unwrap() - 1
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -198,5 +54,343 @@ async fn a_member_reads_through_any_node_and_goes_on_where_another_left() {
     produce(cluster.broker(1), &at("t", 1), &["c"]).await;
     let mut other = Member::join(cluster.broker(1), joining("g", topics(&["t"]))).await;
     assert_eq!(values(&other.poll_for(1).await), ["c"]);
+
+    // Another group has everything of its own.
+    let mut broadcast = Member::join(cluster.broker(1), joining("h", topics(&["t"]))).await;
+    assert_eq!(broadcast.poll_for(5).await.len(), 5);
+    let names: Vec<String> =
+        cluster.broker(0).groups().await.unwrap().into_iter().map(|row| row.group).collect();
+    assert_eq!(names, ["g", "h"]);
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_share_the_partitions_and_a_silent_one_loses_its_own() {
+    let cluster = Cluster::start(3).await;
+    create(cluster.broker(0), "t", 4).await;
+    let mut one = Member::join(cluster.broker(0), joining("g", topics(&["t"]))).await;
+    one.poll_until("one has all", |assigned| *assigned == all("t", 4)).await;
+    let short =
+        JoinGroup { session_timeout: Some(Duration::from_secs(2)), ..joining("g", topics(&["t"])) };
+    let mut two = Member::join(cluster.broker(1), short).await;
+    let half = |assigned: &BTreeSet<TopicPartition>| assigned.len() == 2;
+    tokio::join!(one.poll_until("one has half", half), two.poll_until("two has half", half));
+    let (ones, twos) = (one.assigned().await, two.assigned().await);
+    assert!(ones.is_disjoint(&twos), "{ones:?} {twos:?}");
+    assert_eq!(&ones | &twos, all("t", 4));
+    // From now on nobody hears of two.
+    one.poll_until("one has all again", |assigned| *assigned == all("t", 4)).await;
+    let error = two.try_poll(Duration::ZERO).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::UnknownMember, "{error}");
+
+    // Another subscription gives away what is not wanted any more.
+    let (name, id) = (group("g"), one.id.clone());
+    cluster.broker(2).subscribe(&name, &id, topics(&["none"]), deadline()).await.unwrap();
+    one.poll_until("one has nothing", BTreeSet::is_empty).await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stale_generation_is_fenced_and_partitions_move_through_nobodys_hands() {
+    let cluster = Cluster::start(3).await;
+    create(cluster.broker(0), "t", 2).await;
+    let broker = cluster.broker(1);
+    let mut one = Client::join(broker, joining("g", topics(&["t"]))).await;
+    one.beat_until("one has both", |told| told.assigned.len() == 2).await;
+    let before = one.allotment.generation;
+    let mut two = Client::join(broker, joining("g", topics(&["t"]))).await;
+
+    // One is told what to give away, and has it until it says that it did.
+    let told = eventually("one is told of the new generation", async || {
+        let told = one.try_beat(Some(before)).await.unwrap();
+        (told.generation > before).then_some(told)
+    })
+    .await;
+    assert_eq!((told.assigned.len(), told.revoke.len()), (1, 1));
+    let moves = told.revoke.first().unwrap().clone();
+    two.beat().await;
+    assert!(two.allotment.assigned.is_empty(), "{:?}", two.allotment);
+    one.commit(before, &moves, 7).await.unwrap();
+    let error = two.commit(two.allotment.generation, &moves, 9).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::NotOwner, "{error}");
+
+    one.allotment = told;
+    one.beat().await;
+    two.beat_until("two has what one gave away", |told| told.assigned.contains(&moves)).await;
+    let error = one.commit(before, &moves, 8).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::StaleGeneration, "{error}");
+    let error = one.commit(one.allotment.generation, &moves, 8).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::NotOwner, "{error}");
+    let error = one.try_beat(Some(before)).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::StaleGeneration, "{error}");
+    let error = commit(broker, &group("g"), Committer::Nobody, &moves, 1).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::NotOwner, "{error}");
+    assert_eq!(committed(broker, "g").await[&("t".into(), moves.partition.0)], Some(7));
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_does_not_release_in_time_is_expelled_or_made_to() {
+    let cluster = Cluster::start(3).await;
+    create(cluster.broker(0), "t", 2).await;
+    let broker = cluster.broker(2);
+    let quick =
+        |name: &str| JoinGroup { rebalance_timeout: Some(SOON), ..joining(name, topics(&["t"])) };
+    let mut stubborn = Client::join(broker, quick("fetches")).await;
+    stubborn.beat_until("it has both", |told| told.assigned.len() == 2).await;
+    let old = stubborn.allotment.generation;
+    let mut next = Client::join(broker, quick("fetches")).await;
+    // It lives, and acknowledges nothing.
+    let error =
+        eventually("it is expelled", async || stubborn.try_beat(Some(old)).await.err()).await;
+    assert_eq!(error.kind, ErrorKind::UnknownMember, "{error}");
+    next.beat_until("the next has both", |told| told.assigned.len() == 2).await;
+
+    let mut idle = Member::join(broker, quick("is-read-for")).await;
+    idle.poll_until("it has both", |assigned| assigned.len() == 2).await;
+    let mut next = Member::join(broker, quick("is-read-for")).await;
+    next.poll_until("the next has one", |assigned| assigned.len() == 1).await;
+    assert_eq!(idle.assigned().await.len(), 1, "it stays a member");
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_static_member_comes_back_without_a_rebalance_and_fences_its_former_self() {
+    let cluster = Cluster::start(3).await;
+    create(cluster.broker(0), "t", 2).await;
+    let broker = cluster.broker(0);
+    let join = JoinGroup {
+        instance: Some(InstanceId::new("worker-1").unwrap()),
+        ..joining("g", topics(&["t"]))
+    };
+    let mut before = Client::join(broker, join.clone()).await;
+    before.beat_until("it has both", |told| told.assigned.len() == 2).await;
+    let after = Client::join(cluster.broker(1), join).await;
+    assert_eq!(after.allotment.assigned, before.allotment.assigned);
+    assert_eq!(after.allotment.generation, before.allotment.generation);
+    let error = before.try_beat(None).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::FencedInstance, "{error}");
+    let error = before.commit(before.allotment.generation, &at("t", 0), 1).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::FencedInstance, "{error}");
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn topics_that_come_grow_and_go_are_noticed() {
+    let cluster = Cluster::start(3).await;
+    let broker = cluster.broker(0);
+    create(broker, "logs-a", 1).await;
+    let pattern = Subscription::Pattern(TopicPattern::new("logs-.*").unwrap());
+    let mut member = Member::join(broker, joining("g", pattern)).await;
+    member.poll_until("the topic that is there", |has| *has == all("logs-a", 1)).await;
+    broker.add_partitions(&topic("logs-a"), 2, deadline()).await.unwrap();
+    create(broker, "logs-b", 1).await;
+    create(broker, "other", 1).await;
+    let both = &all("logs-a", 2) | &all("logs-b", 1);
+    member.poll_until("the new ones", |has| *has == both).await;
+    produce(broker, &at("logs-a", 1), &["grown"]).await;
+    produce(broker, &at("logs-b", 0), &["made"]).await;
+    let mut given = member.poll_for(2).await;
+    given.sort();
+    assert_eq!(values(&given), ["grown", "made"]);
+    // An empty poll says that they were received.
+    member.poll(Duration::ZERO).await;
+    eventually("they are committed", async || {
+        member.poll(Duration::ZERO).await;
+        (committed(broker, "g").await.len() == 2).then_some(())
+    })
+    .await;
+    broker.delete_topic(&topic("logs-b"), deadline()).await.unwrap();
+    member.poll_until("the deleted one is gone", |has| *has == all("logs-a", 2)).await;
+    eventually("so is its offset", async || {
+        let left = committed(broker, "g").await;
+        (left.keys().collect::<Vec<_>>() == [&("logs-a".to_owned(), 1)]).then_some(())
+    })
+    .await;
+    create(broker, "logs-b", 1).await;
+    produce(broker, &at("logs-b", 0), &["made anew"]).await;
+    assert_eq!(values(&member.poll_for(1).await), ["made anew"]);
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_was_lost_is_given_again() {
+    let mut cluster = Cluster::start(3).await;
+    create(cluster.broker(0), "t", 1).await;
+    produce(cluster.broker(0), &at("t", 0), &["a"]).await;
+    let mut member = Member::join(cluster.broker(0), joining("g", topics(&["t"]))).await;
+    assert_eq!(values(&member.poll_for(1).await), ["a"]);
+    produce(cluster.broker(0), &at("t", 0), &["b"]).await;
+    let before = member.received;
+    assert_eq!(values(&member.poll_for(1).await), ["b"]);
+    member.received = before;
+    assert_eq!(values(&member.poll(Duration::ZERO).await), ["b"], "it says that b did not come");
+    assert!(member.poll(Duration::ZERO).await.is_empty());
+
+    // What the next leader does not know as received comes again, and nothing is left out.
+    produce(cluster.broker(0), &at("t", 0), &["c"]).await;
+    assert_eq!(values(&member.poll_for(1).await), ["c"]);
+    produce(cluster.broker(0), &at("t", 0), &["d"]).await;
+    let old = coordinator(&cluster, 0, "g").await;
+    cluster.stop_node(old).await;
+    member.broker = cluster.broker((old + 1) % 3).clone();
+    let given = member.poll_for(2).await;
+    let given = values(&given);
+    assert!(given.ends_with(&["c", "d"]), "{given:?}");
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_latest_began_is_kept_when_the_coordinator_changes() {
+    let mut cluster = Cluster::start(3).await;
+    create(cluster.broker(0), "t", 1).await;
+    produce(cluster.broker(0), &at("t", 0), &["old"]).await;
+    let join = JoinGroup {
+        auto_commit: false,
+        auto_offset_reset: OffsetReset::Latest,
+        ..joining("g", topics(&["t"]))
+    };
+    let mut member = Member::join(cluster.broker(0), join).await;
+    member.poll_until("it has the partition", |has| has.len() == 1).await;
+    assert!(member.poll(Duration::ZERO).await.is_empty());
+    let old = coordinator(&cluster, 0, "g").await;
+    cluster.stop_node(old).await;
+    let broker = cluster.broker((old + 1) % 3).clone();
+    produce(&broker, &at("t", 0), &["new"]).await;
+    member.broker = broker;
+    assert_eq!(values(&member.poll_for(1).await), ["new"]);
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn acknowledged_commits_and_generations_outlive_the_coordinators_leader() {
+    let mut cluster = Cluster::start(3).await;
+    create(cluster.broker(0), "t", 2).await;
+    let join = joining("g", topics(&["t"]));
+    let mut one = Client::join(cluster.broker(0), join.clone()).await;
+    one.beat_until("one has both", |told| told.assigned.len() == 2).await;
+    let old = coordinator(&cluster, 0, "g").await;
+    let broker = cluster.broker((old + 1) % 3).clone();
+    one.broker = broker.clone();
+    let committer = Client {
+        allotment: one.allotment.clone(),
+        id: one.id.clone(),
+        ..Client::join(&broker, joining("other", topics(&["t"]))).await
+    };
+    let committer = Client { group: group("g"), broker: broker.clone(), ..committer };
+    let place = one.allotment.assigned.first().unwrap().clone();
+
+    // In the middle of a rebalance, and of commits.
+    let mut two = Client::join(&broker, join).await;
+    let generation = one.allotment.generation;
+    let commits = tokio::spawn(async move {
+        for offset in 1..=30 {
+            committer.commit(generation, &place, offset).await.unwrap();
+        }
+        place
+    });
+    cluster.stop_node(old).await;
+    let place = commits.await.unwrap();
+    assert_eq!(committed(&broker, "g").await[&("t".into(), place.partition.0)], Some(30));
+    one.beat_until("one has its half", |told| told.assigned.len() == 1 && told.revoke.is_empty())
+        .await;
+    two.beat_until("two has the other", |told| told.assigned.len() == 1).await;
+    assert!(one.allotment.assigned.is_disjoint(&two.allotment.assigned));
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_at_rest_is_listed_moved_and_deleted() {
+    let cluster = Cluster::start(3).await;
+    let broker = cluster.broker(0);
+    create(broker, "t", 2).await;
+    produce(broker, &at("t", 0), &["a", "b", "c", "d"]).await;
+    commit(broker, &group("g"), Committer::Nobody, &at("t", 0), 3).await.unwrap();
+    let view = cluster.broker(1).describe_group(&group("g")).await.unwrap();
+    assert_eq!((view.state.as_str(), view.lag, view.offsets.len()), ("empty", 1, 1));
+    assert_eq!((view.offsets[0].committed, view.offsets[0].log_end), (Some(3), Some(4)));
+
+    let reset = |to, dry_run| ResetOffsets {
+        group: group("g"),
+        topics: vec![topic("t")],
+        partitions: Vec::new(),
+        to,
+        dry_run,
+    };
+    for (to, expected) in [
+        (ResetTo::Earliest, [0, 0]),
+        (ResetTo::Latest, [4, 0]),
+        (ResetTo::Offset(2), [2, 0]),
+        (ResetTo::Shift(-2), [1, 0]),
+        (ResetTo::Timestamp(0), [0, 0]),
+        (ResetTo::Duration(Duration::ZERO), [4, 0]),
+    ] {
+        let rows = broker.reset_offsets(reset(to, true), deadline()).await.unwrap();
+        assert_eq!(rows.iter().map(|row| row.from).collect::<Vec<_>>(), [Some(3), None], "{to:?}");
+        assert_eq!(rows.iter().map(|row| row.to).collect::<Vec<_>>(), expected, "{to:?}");
+    }
+    assert_eq!(committed(broker, "g").await.len(), 1, "a dry run changes nothing");
+    broker.reset_offsets(reset(ResetTo::Offset(1), false), deadline()).await.unwrap();
+    assert_eq!(committed(cluster.broker(2), "g").await[&("t".into(), 0)], Some(1));
+
+    let mut member = Member::join(broker, joining("g", topics(&["t"]))).await;
+    assert_eq!(values(&member.poll_for(3).await), ["b", "c", "d"]);
+    let error = broker.reset_offsets(reset(ResetTo::Latest, false), deadline()).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::GroupNotEmpty, "{error}");
+    let error = broker.delete_group(&group("g"), deadline()).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::GroupNotEmpty, "{error}");
+    member.leave().await;
+    broker.delete_offsets(&group("g"), vec![at("t", 1)], deadline()).await.unwrap();
+    assert_eq!(committed(broker, "g").await.len(), 1);
+    broker.delete_group(&group("g"), deadline()).await.unwrap();
+    let error = broker.describe_group(&group("g")).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::UnknownGroup, "{error}");
+    assert!(broker.groups().await.unwrap().is_empty());
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_goes_where_it_is_sent_and_begins_anew_where_records_are_gone() {
+    let cluster = Cluster::start(3).await;
+    let broker = cluster.broker(0);
+    create(broker, "t", 2).await;
+    for partition in 0..2 {
+        produce(broker, &at("t", partition), &["a", "b", "c"]).await;
+    }
+    // One partition, by hand.
+    let manual = Subscription::Manual([at("t", 0)].into());
+    let join = JoinGroup { auto_commit: false, ..joining("g", manual) };
+    let mut member = Member::join(broker, join.clone()).await;
+    assert_eq!(values(&member.poll_for(3).await), ["a", "b", "c"]);
+    let id = member.id.clone();
+    let seek = async |to: SeekTo| {
+        broker.seek(&group("g"), &id, vec![(at("t", 0), to)]).await.unwrap();
+        broker.positions(&group("g"), &id).await.unwrap()
+    };
+    assert_eq!(seek(SeekTo::End).await, [(at("t", 0), Some(3))]);
+    assert_eq!(seek(SeekTo::Beginning).await, [(at("t", 0), Some(0))]);
+    assert_eq!(seek(SeekTo::Timestamp(0)).await, [(at("t", 0), Some(0))]);
+    assert_eq!(seek(SeekTo::Offset(2)).await, [(at("t", 0), Some(2))]);
+    assert_eq!(values(&member.poll_for(1).await), ["c"]);
+    assert!(committed(broker, "g").await.is_empty(), "nobody has committed");
+    broker.commit_received(&group("g"), &member.id, deadline()).await.unwrap();
+    assert_eq!(committed(broker, "g").await[&("t".into(), 0)], Some(3));
+    let sent = vec![(at("t", 1), SeekTo::Beginning)];
+    let error = broker.seek(&group("g"), &member.id, sent).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::NotOwner, "{error}");
+
+    broker.trim(&topic("t"), at("t", 0).partition, 2, deadline()).await.unwrap();
+    assert_eq!(seek(SeekTo::Offset(0)).await, [(at("t", 0), Some(0))]);
+    assert_eq!(values(&member.poll_for(1).await), ["c"], "from the log start");
+    let strict = JoinGroup {
+        auto_offset_reset: OffsetReset::None,
+        ..joining("strict", Subscription::Manual([at("t", 0)].into()))
+    };
+    let mut strict = Member::join(broker, strict).await;
+    let error = eventually("it has nowhere to begin", async || {
+        strict.try_poll(Duration::from_millis(100)).await.err()
+    })
+    .await;
+    assert_eq!(error.kind, ErrorKind::OffsetOutOfRange, "{error}");
     cluster.stop().await;
 }

@@ -163,8 +163,11 @@ impl Broker {
     pub async fn groups(&self) -> Result<Vec<GroupSummary>, Error> {
         let image = self.inner.image();
         let deadline = Instant::now() + READ_DEADLINE;
-        let asked = image.coordinators().map(|(name, placed)| async move {
-            let errand = group_errand(name, placed, GroupAsk::List, deadline);
+        let errands: Vec<Errand> = image
+            .coordinators()
+            .map(|(name, placed)| group_errand(name, placed, GroupAsk::List, deadline))
+            .collect();
+        let asked = errands.into_iter().map(|errand| async move {
             let reply = self.inner.route(errand).await?;
             let Reply::Group(GroupReply::Groups { leader, rows }) = reply else {
                 return Err(super::unexpected(&reply));
@@ -262,7 +265,9 @@ impl Broker {
         deadline: Instant,
     ) -> Result<GroupReply, Error> {
         let (name, placed) = self.inner.coordinator_of(group, deadline).await?;
-        match self.inner.route(group_errand(name, &placed, ask, deadline)).await? {
+        // Boxed: it is inside of every future of this floor's callers.
+        let routed = Box::pin(self.inner.route(group_errand(name, &placed, ask, deadline)));
+        match routed.await? {
             Reply::Group(reply) => Ok(reply),
             other @ (Reply::Produced(_)
             | Reply::Fetched(_)
@@ -289,7 +294,7 @@ impl Inner {
         if let Some(known) = known() {
             return Ok(known);
         }
-        self.change_and_settle(Change::CreateCoordinators, deadline).await?;
+        Box::pin(self.change_and_settle(Change::CreateCoordinators, deadline)).await?;
         known().ok_or_else(|| {
             Error::new(ErrorKind::NotReady, "the coordinators are made; this node has yet to hear")
         })

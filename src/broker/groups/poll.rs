@@ -155,11 +155,12 @@ impl Broker {
         let count = positions.len().max(1);
         let turn = usize::try_from(drawn.draw.ticket).unwrap_or(0) % count;
         let share = (bytes_max / count.min(AT_ONCE)).max(1);
-        let order = positions.iter().skip(turn).chain(positions.iter().take(turn));
+        let order: Vec<(TopicPartition, Option<u64>)> =
+            positions.iter().skip(turn).chain(positions.iter().take(turn)).cloned().collect();
         let mut reading = stream::iter(order)
             .map(|(at, before)| async move {
-                let found = self.read_at(at, *before, drawn.reset, share).await;
-                (at, *before, found)
+                let found = self.read_at(&at, before, drawn.reset, share).await;
+                (at, before, found)
             })
             .buffered(AT_ONCE);
         let mut reads = Reads { reads: Vec::with_capacity(positions.len()), failed: None };
@@ -168,7 +169,7 @@ impl Broker {
             match found {
                 Ok(found) => {
                     bytes += found.batches.iter().map(|batch| batch.bytes().len()).sum::<usize>();
-                    reads.reads.push(Read { at: at.clone(), before, found });
+                    reads.reads.push(Read { at, before, found });
                 }
                 Err(error) if error.kind == ErrorKind::OffsetOutOfRange => return Err(error),
                 Err(error) => {
