@@ -70,7 +70,7 @@ pub struct Basis {
 }
 
 /// What a group takes beside its members and topics.
-const GROUP_BYTES_MAX: usize = 64;
+const GROUP_BYTES_MAX: usize = 96;
 
 /// The membership of one group.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
 //! What the fold over all groups adds to a single group: offsets, removal, and the bounds.
 
-use super::super::limits::METADATA_BYTES_MAX;
+use super::super::limits::{MEMBERS_MAX, METADATA_BYTES_MAX};
 use super::super::offsets::{self, CommitRule};
 use super::super::target::{self, TopicShape};
 use super::super::topic_partition::TopicPartition;
@@ -316,6 +316,19 @@ mod beyond_the_limit {
         let partitions = partitions("t", 0..10);
         groups.apply(Command::DeleteOffsets { group: group("g"), partitions }).unwrap();
         groups.apply(join("h", long_member())).unwrap();
+    }
+
+    #[test]
+    fn of_bytes_a_state_of_many_small_things_is_still_read_back() {
+        // The codec's limit counts more than the bytes there are where numbers are small.
+        let mut groups = Groups::default();
+        let member = |number: usize| {
+            let name = format!("g{}", number / MEMBERS_MAX);
+            join(&name, spec(&format!("{number}"), &[]))
+        };
+        let refusal = (0..).find_map(|number| groups.apply(member(number)).err()).unwrap();
+        assert!(refusal.message.ends_with("the limit is 12582912"), "{refusal}");
+        assert_eq!(Groups::decode(&storage::codec::encode(&groups)).unwrap(), groups);
     }
 
     fn long_member() -> MemberSpec {

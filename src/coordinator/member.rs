@@ -98,7 +98,7 @@ impl MemberSpec {
 }
 
 /// What a member takes beside its names, settings and partitions: numbers, ids, lengths.
-const MEMBER_BYTES_MAX: usize = 128;
+const MEMBER_BYTES_MAX: usize = 192;
 
 /// A member of a group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -99,7 +99,7 @@ pub struct Offsets {
 }
 
 /// What a row takes beside its texts: ids, numbers, lengths.
-const ROW_BYTES_MAX: usize = 80;
+const ROW_BYTES_MAX: usize = 96;
 /// What the offsets of a group take beside their rows.
 const OFFSETS_BYTES_MAX: usize = 32;
 

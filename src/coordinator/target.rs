@@ -33,7 +33,7 @@ pub struct TopicShape {
 }
 
 /// What a topic takes encoded, beside its name.
-const SHAPE_BYTES_MAX: usize = 32;
+const SHAPE_BYTES_MAX: usize = 48;
 
 /// Topics as of one revision of the metadata.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

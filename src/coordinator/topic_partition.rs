@@ -67,13 +67,16 @@ pub(super) fn encoded_bytes_max(set: &Partitions) -> usize {
             bytes += topic.as_str().len() + 2 * LENGTH_BYTES_MAX;
             last = Some(topic);
         }
-        bytes += LENGTH_BYTES_MAX;
+        bytes += NUMBER_BYTES_MAX;
     }
     bytes
 }
 
-/// The most bytes the codec makes of a number below 2^32, such as a length.
-pub(super) const LENGTH_BYTES_MAX: usize = 5;
+/// The most bytes the codec makes of a length, and the most its limit counts for one: it counts a number
+/// by the width of its type, however few bytes it takes. All bounds here hold for both.
+pub(super) const LENGTH_BYTES_MAX: usize = 9;
+/// The same of a partition's number.
+const NUMBER_BYTES_MAX: usize = 5;
 
 #[cfg(test)]
 mod tests {
