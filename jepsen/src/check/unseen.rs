@@ -1,0 +1,49 @@
+//! `unseen`: an acknowledged value that no `ok` poll ever returned, up to the end of the history.
+
+use super::anomaly::{Found, Name, Proof};
+use crate::history::Outcome;
+use crate::index::Index;
+
+/// Looks for them.
+pub(super) fn check(index: &Index) -> Found {
+    let mut found = Found::default();
+    for (id, op) in index.numbered().filter(|(_, op)| op.outcome == Outcome::Ok) {
+        for sent in index.sends(op) {
+            let note = index.log(sent.key).and_then(|log| log.note(sent.value));
+            if !note.is_some_and(|note| note.read_ok) {
+                found.add(index, Name::Unseen, Some(sent.key), &Proof::ops(&[id]), || {
+                    format!("value {} was acknowledged and never read", sent.value)
+                });
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check;
+    use crate::history::Kind::{Info, Ok};
+    use crate::model::tale::{Tale, X, none};
+
+    #[test]
+    fn an_acknowledged_value_that_nobody_polls_is_unseen() {
+        let tale = Tale::new().send(0, Ok, &[(X, 0, 10), (X, 1, 11)]).poll(1, Ok, &[(X, 0, 10)]);
+        assert_eq!(tale.found(check), ["unseen 0: value 11 was acknowledged and never read"]);
+    }
+
+    #[test]
+    fn an_info_poll_has_shown_it_to_nobody() {
+        let tale = Tale::new().send(0, Ok, &[(X, 0, 10)]).poll(1, Info, &[(X, 0, 10)]);
+        assert_eq!(tale.found(check).len(), 1);
+    }
+
+    #[test]
+    fn a_value_that_is_polled_in_the_end_is_seen() {
+        let tale = Tale::new()
+            .send(0, Ok, &[(X, 0, 10), (X, none(), 11)])
+            .poll(1, Ok, &[(X, 0, 10)])
+            .poll(1, Ok, &[(X, 1, 11)]);
+        assert!(tale.found(check).is_empty());
+    }
+}
