@@ -125,6 +125,11 @@ impl Error {
         }
     }
 
+    /// Whether the same call may succeed later, where making it twice does no harm.
+    pub fn is_passing(&self) -> bool {
+        self.worth_repeating() || self.may_have_worked()
+    }
+
     /// Whether a write got lost on a way on which the next one may fare better.
     pub fn may_have_worked(&self) -> bool {
         match self {

@@ -12,13 +12,18 @@
 
 mod api;
 mod call;
+pub mod consumer;
 mod error;
+mod groups;
 mod leaders;
 pub mod producer;
 
+pub use crate::coordinator::{Assignor, TopicPartition};
 pub use api::{Acks, AppendAt, AppendDone, Ends, FetchAt, Fetched, NewTopic};
 pub use call::{Answer, Call};
+pub use consumer::Consumer;
 pub use error::{Error, ErrorBody};
+pub use groups::{Commit, Committed, Committer, Joined, NewMember, Share};
 pub use producer::Producer;
 
 use reqwest::Url;
@@ -63,7 +68,12 @@ impl Client {
     /// Makes a call, again while a broker says that this helps, until the time is up. A cluster of
     /// which no broker can be connected fails at once.
     pub async fn call(&self, call: &Call) -> Result<Answer, Error> {
-        let deadline = Instant::now() + self.timeout;
+        self.call_within(call, self.timeout).await
+    }
+
+    /// The same within another time.
+    pub async fn call_within(&self, call: &Call, timeout: Duration) -> Result<Answer, Error> {
+        let deadline = Instant::now() + timeout;
         let mut backoff = Backoff::default();
         loop {
             let refusal = match self.send(call, deadline).await {
