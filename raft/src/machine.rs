@@ -9,9 +9,7 @@ pub trait Machine: Send + 'static {
     fn apply(&mut self, at: Position, command: &[u8]) -> Vec<u8>;
     /// Hears of a committed record batch: its header, as it was proposed (what the log stamps, base
     /// offset and leader epoch, may or may not be in it). On the way of every batch: be brief.
-    fn data(&mut self, at: Position, base_offset: Offset, batch_header: &[u8]) {
-        let _of_no_interest = (at, base_offset, batch_header);
-    }
+    fn data(&mut self, _at: Position, _base_offset: Offset, _batch_header: &[u8]) {}
     /// The whole state, to be restored elsewhere.
     fn checkpoint(&self) -> Vec<u8>;
     /// Replaces the state. An error is corruption: the group stops.

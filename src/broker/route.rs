@@ -6,17 +6,24 @@
 //! | not the leader, never sent | asked again elsewhere | asked again elsewhere | asked again elsewhere |
 //! | sent, no answer; outcome unknown | never asked again | asked again; unknown if nobody ever answers | asked again elsewhere |
 //!
+//! An idempotent producer's batch may come twice: who has it already says where it is. So the answer is
+//! exact once there is one: a reply, or a gap before the batch (there were none, had it been appended).
+//! Another error is about this copy and not about the one before: if it can pass it is waited for, else
+//! the outcome stays unknown.
+//!
 //! Every target is asked once a round; between two rounds there is a pause, which ends early when the
 //! local replica learns of a leader. The deadline bounds all of it.
 
 use super::Inner;
 use super::wire::{self, Ask, Miss, Repeat, Reply};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Due, Error, ErrorKind};
 use bytes::Bytes;
 use raft::{CallError, GroupId, NodeId};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+use storage::batch::Sequenced;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// The pause after the first round in vain; it doubles with each.
@@ -66,6 +73,29 @@ pub(super) struct Errand {
     pub(super) payload: Option<Bytes>,
     /// Answered by then.
     pub(super) deadline: Instant,
+}
+
+impl Errand {
+    /// The batch of an idempotent producer, if that is what is to be appended.
+    fn sequenced(&self) -> Option<Sequenced> {
+        self.payload.as_deref().and_then(Sequenced::of)
+    }
+
+    /// What asking again may do when no answer came.
+    fn repeat(&self) -> Repeat {
+        if self.sequenced().is_some() { Repeat::DoesOnce } else { self.ask.repeat() }
+    }
+
+    /// The errand for one broker. It may not take all the time there is for a batch that another can be
+    /// asked for: one that was cut off from the others would.
+    fn for_one(&self) -> Cow<'_, Self> {
+        let until = Instant::now() + READ_PATIENCE;
+        if until < self.deadline && self.sequenced().is_some() {
+            Cow::Owned(Self { deadline: until, ..self.clone() })
+        } else {
+            Cow::Borrowed(self)
+        }
+    }
 }
 
 /// What is known while looking for the leader.
@@ -124,6 +154,30 @@ impl Search {
         pause
     }
 
+    /// What an answer says of everything that was asked; `None` to ask again.
+    fn settle(
+        &self,
+        errand: &Errand,
+        answer: Result<Reply, Error>,
+    ) -> Option<Result<Reply, Error>> {
+        let (Err(error), Some(doubt), Some(batch)) = (&answer, &self.doubt, errand.sequenced())
+        else {
+            return Some(answer);
+        };
+        let is_missing = match error.due {
+            Some(Due::Sequence(due)) => batch.is_ahead_of(due),
+            Some(Due::Epoch(_)) | None => false,
+        };
+        if is_missing {
+            Some(answer)
+        } else if error.row().retriable {
+            None
+        } else {
+            let message = format!("{}: {doubt}; asked again: {}", errand.name, error.message);
+            Some(Err(Error::new(ErrorKind::OutcomeUnknown, message)))
+        }
+    }
+
     /// The deadline passed: what is said then. Nothing was appended, unless there is doubt.
     fn failure(self, errand: &Errand) -> Error {
         let name = &errand.name;
@@ -149,11 +203,15 @@ impl Inner {
         loop {
             let likely = [self.local_leader(errand.group), self.hints.get(errand.group)];
             if let Some(target) = search.next(&likely, &errand.candidates) {
-                match self.attempt(&errand, target).await {
-                    Ok(answered) => return answered,
+                match self.attempt(&errand.for_one(), target).await {
+                    Ok(answer) => {
+                        if let Some(settled) = search.settle(&errand, answer) {
+                            return settled;
+                        }
+                    }
                     Err((vain, told)) => {
                         search.told = told;
-                        search.note(vain, errand.ask.repeat());
+                        search.note(vain, errand.repeat());
                         self.hints.forget(errand.group);
                     }
                 }
@@ -188,7 +246,7 @@ impl Inner {
             }
             Ok(Err(Miss::Failed(error)))
                 if error.kind == ErrorKind::OutcomeUnknown
-                    && errand.ask.repeat() == Repeat::DoesOnce =>
+                    && errand.repeat() == Repeat::DoesOnce =>
             {
                 Err((Vain::Unanswered(error.message), None))
             }
@@ -204,7 +262,7 @@ impl Inner {
             Err(CallError::NotSent { to, why }) => {
                 Err((Vain::NotSent(format!("broker {to} cannot be reached: {why}")), None))
             }
-            Err(CallError::Unanswered { to, why }) if errand.ask.repeat() == Repeat::Harms => {
+            Err(CallError::Unanswered { to, why }) if errand.repeat() == Repeat::Harms => {
                 let message = format!("{}: broker {to} gave no answer: {why}", errand.name);
                 Ok(Err(Error::new(ErrorKind::OutcomeUnknown, message)))
             }
@@ -222,7 +280,7 @@ impl Inner {
     ) -> Result<Result<Reply, Miss>, CallError> {
         let Errand { group, ask, payload, deadline, .. } = errand;
         let now = Instant::now();
-        let deadline = match ask.repeat() {
+        let deadline = match errand.repeat() {
             Repeat::Harms => *deadline,
             Repeat::DoesOnce | Repeat::ChangesNothing => {
                 (*deadline).min(now + ask.wait() + READ_PATIENCE)
@@ -255,6 +313,8 @@ impl Inner {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use raft::Acks;
+    use storage::batch::{BatchBuilder, Compression};
 
     const A: NodeId = NodeId(1);
     const B: NodeId = NodeId(2);
@@ -311,6 +371,52 @@ mod tests {
             };
             assert_eq!(search.failure(&errand).kind, kind);
         }
+    }
+
+    fn errand(first: i32) -> Errand {
+        let mut builder = BatchBuilder::new().producer(7, 0, first);
+        builder.push(0, None, Some(b"x"), []);
+        Errand {
+            group: GroupId::new(3),
+            name: "t-0".to_owned(),
+            candidates: vec![A, B],
+            ask: Ask::Produce { acks: Acks::Quorum, expected_end: None },
+            payload: Some(builder.finish(Compression::None).into_bytes()),
+            deadline: Instant::now() + Duration::from_mins(1),
+        }
+    }
+
+    #[test]
+    fn of_a_batch_in_doubt_only_what_is_true_of_every_copy_is_told() {
+        let due = |due| Error::new(ErrorKind::OutOfOrderSequence, "").with_due(Due::Sequence(due));
+        let fenced = Error::new(ErrorKind::ProducerFenced, "").with_due(Due::Epoch(4));
+        let busy = Error::new(ErrorKind::Busy, "");
+        let errand = errand(5);
+        let settled = |search: &Search, error: &Error| {
+            let settled = search.settle(&errand, Err(error.clone()));
+            settled.map(|settled| settled.unwrap_err().kind)
+        };
+        let mut search = Search::default();
+        for error in [&due(3), &due(9), &fenced, &busy] {
+            assert_eq!(settled(&search, error), Some(error.kind));
+        }
+        search.note(Vain::Unanswered("lost".to_owned()), errand.repeat());
+        assert_eq!(settled(&search, &due(3)), Some(ErrorKind::OutOfOrderSequence));
+        assert_eq!(settled(&search, &due(9)), Some(ErrorKind::OutcomeUnknown));
+        assert_eq!(settled(&search, &fenced), Some(ErrorKind::OutcomeUnknown));
+        assert_eq!(settled(&search, &busy), None);
+        assert!(matches!(search.settle(&errand, Ok(Reply::Settled)), Some(Ok(_))));
+        assert_eq!(search.failure(&errand).kind, ErrorKind::OutcomeUnknown);
+    }
+
+    #[test]
+    fn what_can_be_asked_for_again_takes_no_broker_all_its_time() {
+        let batch = errand(0);
+        assert!(batch.for_one().deadline < batch.deadline);
+        assert_eq!(batch.repeat(), Repeat::DoesOnce);
+        let plain = Errand { payload: None, ..batch };
+        assert_eq!(plain.for_one().deadline, plain.deadline);
+        assert_eq!(plain.repeat(), Repeat::Harms);
     }
 
     #[test]

@@ -159,7 +159,7 @@ fn late(twin: bool) -> Receipt {
         let why = "the deadline passed; the same batch came before and is not committed yet";
         return Receipt::Outcome(Outcome::Unknown(why.into()));
     }
-    NotAppended::Busy.into()
+    NotAppended::NotLeader { leader: None }.into()
 }
 
 /// This copy is not in the log, but another may be.

@@ -198,7 +198,7 @@ impl Table {
         }
         if batch.first == due {
             Verdict::Next
-        } else if is_ahead(batch.first, due) {
+        } else if batch.is_ahead_of(due) {
             Verdict::Refused(Refusal::Gap { due })
         } else {
             Verdict::Refused(Refusal::Stale { due })
@@ -302,12 +302,6 @@ impl Table {
 /// The sequence number after this one.
 fn after(sequence: i32) -> i32 {
     sequence.checked_add(1).unwrap_or(0)
-}
-
-/// Whether a sequence number lies in the half of the circle that is still to come.
-fn is_ahead(sequence: i32, due: i32) -> bool {
-    const HALF: u32 = 1 << 30;
-    (1..HALF).contains(&(sequence.wrapping_sub(due).cast_unsigned() & 0x7fff_ffff))
 }
 
 #[cfg(test)]

@@ -249,6 +249,12 @@ impl Sequenced {
         (self.last.wrapping_sub(self.first).cast_unsigned() & SEQUENCE_MASK) + 1
     }
 
+    /// Whether it begins in the half of the circle that is still to come once `due` is the next.
+    pub fn is_ahead_of(&self, due: i32) -> bool {
+        const HALF: u32 = 1 << 30;
+        (1..HALF).contains(&(self.first.wrapping_sub(due).cast_unsigned() & SEQUENCE_MASK))
+    }
+
     /// The sequence number after its last.
     pub fn next(&self) -> i32 {
         add_sequence(self.last, 1)
@@ -344,6 +350,8 @@ mod tests {
         let whole = Sequenced { producer_id: 8, epoch: 9, first: 10, last: 14 };
         assert_eq!(of(HEADER), Some(whole));
         assert_eq!((whole.records(), whole.next()), (5, 15));
+        assert!(whole.is_ahead_of(9) && whole.is_ahead_of(i32::MAX));
+        assert!(!whole.is_ahead_of(10) && !whole.is_ahead_of(11));
         assert_eq!(of(Header { producer_id: -1, ..HEADER }), None);
         let wrapped = of(Header { base_sequence: i32::MAX - 1, ..HEADER }).unwrap();
         assert_eq!((wrapped.last, wrapped.records(), wrapped.next()), (2, 5, 3));
