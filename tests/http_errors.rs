@@ -27,7 +27,7 @@ const BATCHES: &str = "application/vnd.kafka.recordbatch.v2";
 const PROVOKED_ELSEWHERE: &[(ErrorKind, &str, &str)] =
     &[(ErrorKind::Internal, "src/http/guard.rs", "a_handler_that_panics_is_answered_with_a_500")];
 
-/// Rows of consumer groups and idempotent producers, which no route answers with yet; a row leaves with its first route.
+/// Rows of consumer groups, which no route answers with yet; a row leaves with its first route.
 const WITHOUT_A_ROUTE: &[ErrorKind] = &[
     ErrorKind::InvalidGroup,
     ErrorKind::UnknownMember,
@@ -37,9 +37,6 @@ const WITHOUT_A_ROUTE: &[ErrorKind] = &[
     ErrorKind::FencedInstance,
     ErrorKind::NotOwner,
     ErrorKind::GroupNotEmpty,
-    ErrorKind::ProducerFenced,
-    ErrorKind::OutOfOrderSequence,
-    ErrorKind::KeyReused,
     ErrorKind::GroupFull,
 ];
 
@@ -90,6 +87,7 @@ async fn every_row_of_the_table_is_provoked() {
     let mut one = Cluster::start(1).await;
     names(&mut seen, &one.client(0)).await;
     bodies(&mut seen, &one.client(0)).await;
+    producers(&mut seen, &one.client(0)).await;
     limits(&mut seen, &one).await;
     a_damaged_log(&mut seen, &mut one).await;
     one.stop().await;
@@ -194,6 +192,34 @@ async fn bodies(seen: &mut Seen, client: &Client) {
     assert!(body["message"].as_str().unwrap().contains("line 2 column 3"), "{body}");
     // Nothing of all this was appended.
     assert_eq!(client.json(records).await["high_watermark"], 0);
+}
+
+/// What an idempotent producer must not send.
+async fn producers(seen: &mut Seen, client: &Client) {
+    let records = "/v1/topics/t/partitions/1/records";
+    let one = r#"{"records":[{"value":"x"}]}"#;
+    let by = |epoch: &'static str, seq: &'static str| {
+        let request = client.post(records, JSON, one).header("producer-id", "p");
+        request.header("producer-epoch", epoch).header("producer-seq", seq)
+    };
+    assert_eq!(by("4", "0").send().await.unwrap().status(), 200);
+    let gap = by("4", "7").send().await.unwrap();
+    assert_eq!(gap.headers()["producer-expected-seq"], "1");
+    let body = seen.provoke(ErrorKind::OutOfOrderSequence, by("4", "7")).await;
+    assert_eq!(body["expected_seq"], 1);
+    let fenced = by("3", "1").send().await.unwrap();
+    assert_eq!(fenced.headers()["producer-epoch"], "4");
+    let body = seen.provoke(ErrorKind::ProducerFenced, by("3", "1")).await;
+    assert_eq!(body["producer_epoch"], 4);
+    let keyed =
+        |body: &'static str| client.post(records, JSON, body).header("idempotency-key", "k");
+    assert_eq!(keyed(one).send().await.unwrap().status(), 200);
+    seen.provoke(ErrorKind::KeyReused, keyed(r#"{"records":[{"value":"x"},{}]}"#)).await;
+    for refused in [by("4", "x"), client.post(records, JSON, one).header("producer-seq", "0")] {
+        seen.provoke(ErrorKind::InvalidRequest, refused).await;
+    }
+    // Nothing of all this was appended but what was said to be.
+    assert_eq!(client.json(records).await["high_watermark"], 2);
 }
 
 /// More than the door takes.

@@ -8,9 +8,10 @@
 //!   Sent: what became of each batch, and through `placed` of each record, in the request's order
 //! ```
 //!
-//! A lane has one batch unless the topic's limit makes it more. Once one of a lane fails, those after it
+//! A lane has one batch unless the topic's limit makes it more; that of an idempotent producer has one. Once one of a lane fails, those after it
 //! are not sent: the order of a partition is the order of the request.
 
+use super::author::Author;
 use super::record::Incoming;
 use crate::broker::{Broker, Durability, Produce, Produced};
 use crate::error::{Error, ErrorKind};
@@ -45,6 +46,7 @@ pub(super) struct Load {
     compression: Compression,
     now_ms: i64,
     broker: Broker,
+    author: Author,
     /// The next partition for records without a key.
     turn: u32,
     /// By partition; `None` where no record went yet.
@@ -74,6 +76,8 @@ pub(super) struct Fate<'a> {
     pub(super) partition: u32,
     /// Its offset, unless the acknowledgement was not waited for.
     pub(super) offset: Result<Option<u64>, &'a Error>,
+    /// Whether it was there already.
+    pub(super) duplicate: bool,
 }
 
 /// What became of a load.
@@ -102,6 +106,7 @@ impl Load {
             batch_bytes_max: broker.batch_bytes_max(&topic)?,
             turn: if fixed.is_some() { 0 } else { broker.next_partition(&topic)?.0 },
             broker: broker.clone(),
+            author: Author::Anybody,
             topic,
             fixed,
             compression,
@@ -109,6 +114,16 @@ impl Load {
             lanes: std::iter::repeat_with(|| None).take(lanes).collect(),
             placed: Vec::new(),
         })
+    }
+
+    /// The same of an author. Where an `Idempotency-Key` stands for one, records without a key all go to
+    /// the partition of that key: so a retry finds them.
+    pub(super) fn by(mut self, author: Author) -> Result<Self, Error> {
+        if let (Author::Key(key), None) = (&author, self.fixed) {
+            self.turn = self.broker.partition_of(&self.topic, key)?.0;
+        }
+        self.author = author;
+        Ok(self)
     }
 
     /// Adds a record. One that cannot be taken refuses the request: nothing of it is sent.
@@ -129,6 +144,14 @@ impl Load {
         let lane = usize::try_from(partition).ok().and_then(|at| self.lanes.get_mut(at));
         let lane = lane.expect("the partition was checked").get_or_insert_default();
         if !lane.open.is_empty() && lane.open.len_bytes() + bytes > self.batch_bytes_max {
+            if self.author != Author::Anybody {
+                let message = format!(
+                    "an idempotent append takes one batch a partition, and topic {} takes batches of \
+                     at most {} bytes",
+                    self.topic, self.batch_bytes_max
+                );
+                return Err(Error::new(ErrorKind::RecordTooLarge, message));
+            }
             lane.sealed.push(std::mem::take(&mut lane.open).finish(self.compression));
         }
         self.placed.push(Place {
@@ -147,6 +170,7 @@ impl Load {
     /// Without a fixed partition.
     pub(super) fn push_batches(&mut self, batches: Vec<RecordBatch>) -> Result<(), Error> {
         let partition = self.fixed.expect("ready-made batches name their partition").0;
+        let batches = self.author.sign_all(batches)?;
         for (batch, number) in batches.iter().zip(0..) {
             if batch.bytes().len() > self.batch_bytes_max {
                 let message = format!(
@@ -168,7 +192,7 @@ impl Load {
 
     /// Sends all of it.
     pub(super) async fn send(self, terms: Terms) -> Result<Sent, Error> {
-        let Self { topic, broker, lanes, placed, compression, .. } = self;
+        let Self { topic, broker, lanes, placed, compression, author, .. } = self;
         if placed.is_empty() {
             return Err(Error::new(
                 ErrorKind::InvalidRequest,
@@ -178,7 +202,7 @@ impl Load {
         let mut bytes = 0;
         let lanes: Vec<Vec<RecordBatch>> = lanes
             .into_iter()
-            .map(|lane| lane.map_or_else(Vec::new, |lane| lane.seal(compression)))
+            .map(|lane| lane.map_or_else(Vec::new, |lane| lane.seal(compression, &author)))
             .inspect(|lane| bytes += lane.iter().map(|batch| batch.bytes().len()).sum::<usize>())
             .collect();
         if terms.expected_end.is_some() && lanes.iter().any(|lane| lane.len() > 1) {
@@ -211,7 +235,9 @@ impl Load {
                     return Ok(partition.min(partitions.saturating_sub(1)));
                 }
                 let turn = self.turn % partitions;
-                self.turn = (turn + 1) % partitions;
+                if self.author == Author::Anybody {
+                    self.turn = (turn + 1) % partitions;
+                }
                 Ok(turn)
             }
         }
@@ -219,9 +245,9 @@ impl Load {
 }
 
 impl Lane {
-    fn seal(mut self, compression: Compression) -> Vec<RecordBatch> {
+    fn seal(mut self, compression: Compression, author: &Author) -> Vec<RecordBatch> {
         if !self.open.is_empty() {
-            self.sealed.push(self.open.finish(compression));
+            self.sealed.push(author.sign(self.open).finish(compression));
         }
         self.sealed
     }
@@ -260,7 +286,8 @@ impl Sent {
                 Ok(produced) => Ok(Some(produced.base_offset + u64::from(place.delta))),
                 Err(error) => Err(error),
             };
-            Fate { partition: place.partition, offset }
+            let duplicate = answer.as_ref().is_ok_and(|produced| produced.duplicate);
+            Fate { partition: place.partition, offset, duplicate }
         })
     }
 
@@ -276,6 +303,11 @@ impl Sent {
         answers
             .all(|answer| answer.as_ref().err().is_some_and(|error| error.kind == first.kind))
             .then_some(first)
+    }
+
+    /// Whether all of it was there already.
+    pub(super) fn is_duplicate(&self) -> bool {
+        !self.is_mixed() && self.produced().all(|produced| produced.duplicate)
     }
 
     /// Whether some met an error.

@@ -8,7 +8,7 @@
 //!           ├── proxy3   /v3/…            REST Proxy v3, the part worth having
 //!           ├── health   /livez, /readyz, /metrics, /openapi.json
 //!           └── /docs                     the same description to read and to try
-//!   media, offset, place, body, document   what a request says
+//!   media, offset, place, body, document, author   what a request says
 //!   record, load                           JSON to batches and back
 //!   reply, openapi                         errors, and the API's description
 //! ```
@@ -18,6 +18,7 @@
 
 #![expect(unused_qualifications, reason = "utoipa's macros qualify the names they are given")]
 
+mod author;
 mod body;
 mod document;
 mod door;

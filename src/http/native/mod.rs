@@ -8,6 +8,7 @@ mod follow;
 mod framing;
 mod page;
 mod produce;
+mod producers;
 mod redirect;
 mod seen;
 mod tail;
@@ -34,6 +35,7 @@ pub(super) fn routes() -> OpenApiRouter<Door> {
         .routes(routes!(config::show, config::alter))
         .routes(routes!(trim::trim))
         .routes(routes!(tail::tail))
+        .routes(routes!(producers::create))
         .routes(routes!(produce::to_topic, fetch_topic::fetch))
         .routes(routes!(produce::to_partition, fetch::fetch))
 }

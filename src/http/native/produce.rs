@@ -6,11 +6,15 @@
 //! | `leader` (`1`) | in the leader's log | 200 |
 //! | `none` (`0`) | handed over | 202 |
 //!
+//! Who sends the records may be said in headers (`author`); then what is sent twice is there once, the
+//! answer to the second is that to the first, with `Duplicate: true`.
+//!
 //! All appended: 200. All failed alike: that error. Some of each: 207 and an error per record. A request
 //! that cannot be read whole appends nothing.
 
 use super::redirect;
 use crate::error::{Error, ErrorKind};
+use crate::http::author::Author;
 use crate::http::body;
 use crate::http::door::Door;
 use crate::http::load::{Fate, Load, Sent, Terms};
@@ -34,6 +38,7 @@ use std::io::Write;
 use storage::batch::{BatchError, Compression, RecordBatch};
 use utoipa::IntoParams;
 
+const DUPLICATE: HeaderName = HeaderName::from_static("duplicate");
 const DURABILITY: HeaderName = HeaderName::from_static("durability");
 const RECORD_KEY: HeaderName = HeaderName::from_static("record-key");
 const RECORD_KEY_ENCODING: HeaderName = HeaderName::from_static("record-key-encoding");
@@ -69,9 +74,17 @@ pub(in crate::http) struct ProduceAsks {
 ///
 /// Each goes to the partition that it (or `?partition=`) names, else to the one of its key (murmur2, as
 /// Kafka's own clients do), else to the next in turn.
+///
+/// With an `Idempotency-Key` a request that is sent again appends nothing again: it is answered with the
+/// offsets of the first time and `Duplicate: true`. Its records without a key go to one partition. It
+/// takes one batch a partition; a key is remembered until 16384 others came to the partition.
 #[utoipa::path(
     post, path = "/v1/topics/{topic}/records", tag = "records",
-    params(("topic" = String, Path, description = "The topic", pattern = "^[a-zA-Z0-9._-]{1,249}$"), ProduceAsks),
+    params(
+        ("topic" = String, Path, description = "The topic", pattern = "^[a-zA-Z0-9._-]{1,249}$"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Names the request, 1 to 256 bytes"),
+        ProduceAsks
+    ),
     request_body(description = "Records, or one record as raw bytes", content(
         (Records = "application/json"),
         (String = "application/x-ndjson"),
@@ -99,12 +112,24 @@ pub(super) async fn to_topic(
 /// Appends records to a partition.
 ///
 /// With `If-Match: "N"` only if N is the offset of its last record ("-1": if it never had one).
+///
+/// With `Producer-Id` and `Producer-Seq` the records are those of an idempotent producer, which numbers its
+/// records in each partition from 0: the last five batches may be sent again and are answered as the
+/// first time, with `Duplicate: true`; a gap is refused (409, `Producer-Expected-Seq` says what is due),
+/// and so is an epoch below the newest (403, `Producer-Epoch`). A higher epoch begins at 0. Several
+/// requests may be on their way; they are appended in their order. After an unknown outcome the same
+/// request can be sent again until it is known. `Idempotency-Key` does the same for a single request.
+/// Both take one batch, and `acks=quorum`. Batches may have their producer in their own headers.
 #[utoipa::path(
     post, path = "/v1/topics/{topic}/partitions/{partition}/records", tag = "records",
     params(
         ("topic" = String, Path, description = "The topic", pattern = "^[a-zA-Z0-9._-]{1,249}$"),
         ("partition" = u32, Path, description = "The partition"),
         ("If-Match" = Option<String>, Header, description = "The last record's offset, quoted"),
+        ("Producer-Id" = Option<String>, Header, description = "An id from POST /v1/producers, or a name of 1 to 128 bytes that is no number"),
+        ("Producer-Epoch" = Option<u16>, Header, description = "0 if missing, at most 32767"),
+        ("Producer-Seq" = Option<u32>, Header, description = "The number of the first record, at most 2147483647, after which comes 0"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Names the request, 1 to 256 bytes; not with Producer-Id"),
         ProduceAsks
     ),
     request_body(description = "Records, one record as raw bytes, or record batches", content(
@@ -164,7 +189,8 @@ async fn produce(
     {
         return Ok(elsewhere);
     }
-    let load = Load::new(&door.broker, to.topic, to.partition, compression(wishes)?)?;
+    let author = Author::of(&headers, to.partition.is_some())?;
+    let load = Load::new(&door.broker, to.topic, to.partition, compression(wishes)?)?.by(author)?;
     let received = body::receive(door, &headers, body).await?;
     let (load, counts) = produced_load(door, load, media, &headers, &received.bytes)?;
     drop(received);
@@ -289,6 +315,9 @@ fn answer(door: &Door, sent: &Sent, acks: Acks, counts: &[u32]) -> Result<Respon
             headers.insert(DURABILITY, value);
         }
     }
+    if sent.is_duplicate() {
+        headers.insert(DUPLICATE, HeaderValue::from_static("true"));
+    }
     let mut produced = sent.produced();
     if let (Some(only), None) = (produced.next(), produced.next()) {
         door.name_leader(headers, only.leader, only.leader_epoch);
@@ -301,7 +330,7 @@ fn offsets(sent: &Sent, acks: Acks, counts: &[u32]) -> BytesMut {
     let mut to = BytesMut::with_capacity(16 + sent.len() * ABOUT_BYTES_EACH);
     let mut counts = counts.iter();
     to.put_slice(b"{\"offsets\":[");
-    for (number, Fate { partition, offset }) in sent.fates(acks).enumerate() {
+    for (number, Fate { partition, offset, duplicate }) in sent.fates(acks).enumerate() {
         if number > 0 {
             to.put_u8(b',');
         }
@@ -318,6 +347,9 @@ fn offsets(sent: &Sent, acks: Acks, counts: &[u32]) -> BytesMut {
         written.expect("a buffer takes all bytes");
         if let Some(count) = count {
             write!((&mut to).writer(), ",\"records\":{count}").expect("a buffer takes all bytes");
+        }
+        if duplicate {
+            to.put_slice(b",\"duplicate\":true");
         }
         to.put_u8(b'}');
     }

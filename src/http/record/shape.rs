@@ -82,6 +82,10 @@ pub(in crate::http) struct OffsetOrError {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     records: Option<u32>,
+    /// True if it was there already: its producer, or who has its key, sent it before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    duplicate: Option<bool>,
     /// As in an error's answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
