@@ -9,7 +9,7 @@ use crate::metadata::reconcile::{Held, Plan};
 use crate::partition::PartitionMachine;
 use futures::StreamExt;
 use futures::stream;
-use raft::{GroupId, GroupSpec, Machine, NoCommands};
+use raft::{GroupId, GroupSpec};
 use std::io;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -64,26 +64,17 @@ impl Inner {
 
     async fn open_group(&self, spec: GroupSpec) {
         let (group, flush) = (spec.id, spec.flush);
-        let held = match self.node.open(spec, self.machine(group)).await {
-            Ok(_) => Held::Open(flush),
+        // The same for as long as it is open: a node that has the group drops another machine unused.
+        let kept = self.replicated().entry(group).or_default().clone();
+        let machine = Box::new(PartitionMachine::new(kept));
+        let held = if self.node.open(spec, machine).await.is_ok() {
+            Held::Open(flush)
+        } else {
             // The node lists it as broken and has told why.
-            Err(_) => {
-                self.replicated().remove(&group);
-                Held::Broken
-            }
+            self.replicated().remove(&group);
+            Held::Broken
         };
         self.note(group, Some(held));
-    }
-
-    /// The machine a group is opened with. What a partition's keeps is the same for as long as it is
-    /// open: another machine would be dropped unused by a node that has the group.
-    fn machine(&self, group: GroupId) -> Box<dyn Machine> {
-        if self.image().group(group).is_some() {
-            let kept = self.replicated().entry(group).or_default().clone();
-            Box::new(PartitionMachine::new(kept))
-        } else {
-            Box::new(NoCommands)
-        }
     }
 
     async fn open_coordinator(self: &Arc<Self>, spec: GroupSpec) {
