@@ -17,22 +17,10 @@
 mod harness;
 
 use harness::load::Load;
-use harness::{Cluster, Options, eventually};
+use harness::{Cluster, Options, eventually, on_engines};
 use serde_json::json;
 
 const PARTITIONS: u32 = 4;
-
-/// Every test runs on every engine that can pass it.
-macro_rules! on_engines {
-    ($($name:ident: $($engine:ident)*;)*) => {
-        $(mod $name {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $engine() {
-                super::$name(stringify!($engine)).await;
-            })*
-        })*
-    };
-}
 
 on_engines! {
     a_leader_killed_under_load_loses_no_acknowledged_record: segment sled;

@@ -14,7 +14,7 @@
 
 mod harness;
 
-use harness::{Cluster, Options, eventually};
+use harness::{Cluster, Options, eventually, on_engines};
 use serde_json::{Value, json};
 
 /// The smallest there are, so that a few records fill one.
@@ -26,18 +26,6 @@ const BOUND_BYTES: u64 = 4 * KEPT_BYTES;
 const VALUE_BYTES: u64 = 1_000;
 /// Records of one write.
 const WRITE_RECORDS: u64 = 20;
-
-/// Every test runs on every engine that can pass it.
-macro_rules! on_engines {
-    ($($name:ident: $($engine:ident)*;)*) => {
-        $(mod $name {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $engine() {
-                super::$name(stringify!($engine)).await;
-            })*
-        })*
-    };
-}
 
 on_engines! {
     // sled gives space back to its own free list first, to the file system late.

@@ -2,8 +2,9 @@
 //!
 //! Every wait has a deadline and a condition; a node is ended by its own process id only, and all are
 //! gone when the cluster is dropped.
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, unused_imports, unused_macros, reason = "each test file uses a part of it")]
 
+pub mod deaf;
 pub mod load;
 
 use serde_json::{Value, json};
@@ -32,6 +33,19 @@ pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Optio
     };
     timeout(DEADLINE, waiting).await.unwrap_or_else(|_| panic!("not within {DEADLINE:?}: {what}"))
 }
+
+/// Every test runs on every engine that can pass it.
+macro_rules! on_engines {
+    ($($name:ident: $($engine:ident)*;)*) => {
+        $(mod $name {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $engine() {
+                super::$name(stringify!($engine)).await;
+            })*
+        })*
+    };
+}
+pub(crate) use on_engines;
 
 /// How a cluster is started.
 #[derive(Clone)]
