@@ -25,7 +25,7 @@ use tokio::time::{Instant, timeout};
 const NEVER: Duration = Duration::from_hours(1);
 
 fn builder(cluster: &Cluster) -> ProducerBuilder {
-    Producer::builder([cluster.address(0).to_string()]).idempotent(false)
+    Producer::builder([cluster.address(0).to_string()])
 }
 
 /// The records of a partition as JSON.

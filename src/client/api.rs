@@ -38,6 +38,9 @@ pub struct AppendAt<'a> {
     pub acks: Acks,
     /// The partition's leader, as far as known.
     pub leader: Option<String>,
+    /// Only behind the record with this offset, -1 where no record may be: else
+    /// [refused](crate::error::ErrorKind::EndMoved), so that what is sent again is never there twice.
+    pub after: Option<i64>,
 }
 
 /// Where a partition is to be read.
@@ -271,6 +274,7 @@ impl Client {
         let query = format!("/records?acks={}&timeout_ms={timeout}", at.acks.as_str());
         let call = Call::new(Method::POST, partition(at.topic, at.partition, &query))
             .body(RECORD_BATCH, batch)
+            .only_if_last(at.after)
             .ask_first(at.leader);
         let answer = self.send(&call, deadline).await?;
         let Appended { offsets } = answer.json()?;

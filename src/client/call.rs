@@ -2,7 +2,7 @@
 
 use super::Error;
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, IF_MATCH};
 use reqwest::{Method, Request, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -19,6 +19,8 @@ pub struct Call {
     body: Bytes,
     /// Whether asking twice does no more than asking once.
     repeatable: bool,
+    /// The offset of the last record, else the write is refused.
+    if_last: Option<i64>,
     /// The broker to ask first.
     first: Option<String>,
 }
@@ -38,6 +40,7 @@ impl Call {
             content_type: None,
             accept: "application/json",
             body: Bytes::new(),
+            if_last: None,
             first: None,
         }
     }
@@ -67,6 +70,12 @@ impl Call {
         self
     }
 
+    /// Only if the partition's last record has this offset.
+    pub fn only_if_last(mut self, offset: Option<i64>) -> Self {
+        self.if_last = offset;
+        self
+    }
+
     /// Asks this broker before any other.
     pub fn ask_first(mut self, broker: Option<String>) -> Self {
         self.first = broker;
@@ -90,6 +99,10 @@ impl Call {
         let mut request = Request::new(self.method.clone(), url);
         let headers = request.headers_mut();
         headers.insert(ACCEPT, HeaderValue::from_static(self.accept));
+        if let Some(offset) = self.if_last {
+            let tag = HeaderValue::from_str(&format!("\"{offset}\""));
+            headers.insert(IF_MATCH, tag.expect("a quoted number"));
+        }
         if let Some(content_type) = self.content_type {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
             *request.body_mut() = Some(self.body.clone().into());

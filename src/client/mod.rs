@@ -1,14 +1,40 @@
-//! The cluster as a client sees it: any broker answers, another is asked when one is down.
+//! The client library: a cluster over HTTP, from any program.
 //!
 //! ```text
-//!   api      the calls by name
-//!   call     one request, and what may be done when its answer is lost
-//!   error    why a call failed: never sent, sent and lost, or refused by a broker
-//!   leaders  what is known of topics
-//!   producer records in, offsets out
+//!   Producer   records in, offsets out: batches, order, retries, each record once
+//!   Consumer   records out: partitions of one's own or a group's share
+//!   Client     every call by name; any broker answers, another is asked when one is down
+//!     ├── call     one request, and what may be done when its answer is lost
+//!     ├── error    why a call failed, and what became of a write: not appended, or unknown
+//!     └── leaders  what is known of topics
 //! ```
 //!
-//! Invariant: a write that may have reached a broker is never sent a second time from here.
+//! Any one broker is enough to begin with: the others are learned from it. A [`Client`] is for what
+//! is asked for now and then:
+//!
+//! ```
+//! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let data = tempfile::tempdir()?;
+//! # let server = ottla::server::Server::start_alone(data.path()).await?;
+//! # let address = server.http_address().to_string();
+//! use ottla::client::{Client, NewTopic};
+//! use ottla::topic::{PartitionId, TopicName};
+//! use std::time::Duration;
+//!
+//! let client = Client::new(&[address], Duration::from_secs(10));
+//! let orders = TopicName::new("orders")?;
+//! let new = NewTopic { partitions: Some(3), ..NewTopic::default() };
+//! let (is_new, topic) = client.create(&orders, &new).await?;
+//! assert!(is_new && topic.partitions == 3);
+//!
+//! let ends = client.ends(&orders, PartitionId(0)).await?;
+//! assert_eq!(ends.log_start..ends.high_watermark, 0..0);
+//! # server.shutdown().await?;
+//! # Ok(()) }
+//! ```
+//!
+//! Invariant: a write that may have reached a broker is sent a second time only where that does no
+//! harm: with a [sequence](Producer), or where doing it twice is doing it once.
 
 mod api;
 mod call;
@@ -36,7 +62,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Between two rounds over all brokers: doubled from the first to the second.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
-/// A connection to a cluster; clones are the same connection.
+/// A connection to a cluster: its calls by name. Clones are the same connection.
 #[derive(Debug, Clone)]
 pub struct Client {
     http: reqwest::Client,

@@ -163,6 +163,7 @@ impl Lane {
                 partition: self.partition,
                 acks: self.sending.acks,
                 leader: self.leader.take(),
+                after: None,
             };
             let refusal = match self.sending.client.append(at, batch.clone(), deadline).await {
                 Ok(appended) => {

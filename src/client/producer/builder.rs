@@ -17,8 +17,6 @@ pub const IN_FLIGHT_MAX: usize = 5;
 const BATCH_BYTES: usize = 128 * 1024;
 /// A batch of more is refused by any topic.
 const BATCH_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Until every broker gives producers their ids.
-const IDEMPOTENT: bool = false;
 const LINGER: Duration = Duration::from_millis(5);
 /// Bytes of everything that is not acknowledged.
 const BUFFER_BYTES: usize = 32 * 1024 * 1024;
@@ -45,7 +43,7 @@ impl ProducerBuilder {
             limits: Limits { batch_bytes: BATCH_BYTES, linger: LINGER },
             buffer_bytes: BUFFER_BYTES,
             in_flight: None,
-            idempotent: IDEMPOTENT,
+            idempotent: true,
             sending: Sending {
                 acks: Acks::Quorum,
                 compression: Compression::None,
@@ -94,7 +92,7 @@ impl ProducerBuilder {
         self
     }
 
-    /// Whether a record is in the log once, whatever has to be sent again; not unless said. Without
+    /// Whether a record is in the log once, whatever has to be sent again; yes unless said. Without
     /// it, what may have been appended is not sent again but told.
     #[must_use]
     pub const fn idempotent(mut self, idempotent: bool) -> Self {
@@ -214,7 +212,7 @@ mod tests {
     use super::*;
 
     fn refused(change: impl FnOnce(ProducerBuilder) -> ProducerBuilder) -> Option<String> {
-        let builder = change(Producer::builder(["a:1"]).idempotent(true));
+        let builder = change(Producer::builder(["a:1"]));
         builder.check().err()
     }
 
@@ -239,7 +237,7 @@ mod tests {
 
     #[test]
     fn without_sequences_one_batch_is_under_way() {
-        let builder = Producer::builder(["a:1"]).idempotent(true);
+        let builder = Producer::builder(["a:1"]);
         assert_eq!(builder.check(), Ok(IN_FLIGHT_MAX));
         assert_eq!(builder.idempotent(false).check(), Ok(1));
     }

@@ -101,6 +101,7 @@ impl Lane {
             partition: self.partition,
             acks: sending.acks,
             leader: leaders.leader(&self.topic, self.partition),
+            after: None,
         };
         let deadline = deadline.min(Instant::now() + sending.request_timeout);
         let answer = client.append(at, batch.into_bytes(), deadline).await;
