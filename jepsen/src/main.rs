@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use command::{doctor, janitor};
+use command::{doctor, janitor, run};
 
 /// Does harm to Ottla clusters, and judges what came of it.
 #[derive(Debug, Parser)]
@@ -14,6 +14,12 @@ use command::{doctor, janitor};
 enum Command {
     /// Says which environment and which faults this machine allows, and what is missing
     Doctor(doctor::Arguments),
+    /// Does harm to a cluster under load, and records what came of it
+    Run(Box<run::RunArguments>),
+    /// Does again what a run did, at the same times
+    Replay(Box<run::ReplayArguments>),
+    /// Plays one of the schedules that broke others
+    Scenario(Box<run::ScenarioArguments>),
     /// Clears away what a run made, once its standard input ends
     #[command(hide = true)]
     Janitor,
@@ -22,6 +28,9 @@ enum Command {
 fn main() -> ExitCode {
     match Command::parse() {
         Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Run(arguments) => run::run_command(*arguments),
+        Command::Replay(arguments) => run::replay(*arguments),
+        Command::Scenario(arguments) => run::scenario(*arguments),
         Command::Janitor => janitor::run(),
     }
 }

@@ -45,7 +45,8 @@ fn lacks(needs: &[Need], dir: &TempDir) -> bool {
 }
 
 fn built(dir: &TempDir, kind: Kind, nodes: u8) -> Environment {
-    let plan = Plan { kind, nodes, dir: dir.path().join("run"), volume_bytes: 64 << 20, seed: 7 };
+    let (dir, logs) = (dir.path().join("run"), dir.path().to_owned());
+    let plan = Plan { kind, nodes, dir, logs, volume_bytes: 64 << 20, seed: 7 };
     Environment::build(&plan, janitor()).unwrap()
 }
 

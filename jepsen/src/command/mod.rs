@@ -2,6 +2,7 @@
 
 pub(crate) mod doctor;
 pub(crate) mod janitor;
+pub(crate) mod run;
 
 use std::fmt::Display;
 use std::io::{self, Write};

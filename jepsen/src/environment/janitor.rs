@@ -113,12 +113,15 @@ fn tell_operator(error: &io::Error) {
     drop(writeln!(io::stderr(), "left behind: {error}"));
 }
 
-/// When a process began, in ticks since boot; `None` if there is none with that number.
+/// When a process began, in ticks since boot; `None` if there is none with that number, or only what is left
+/// of it until its parent looks.
 pub fn began(process: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The second field, the name, may hold blanks and brackets; the start is the 22nd.
-    let rest = stat.rsplit_once(')')?.1;
-    rest.split_whitespace().nth(19)?.parse().ok()
+    let line = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The second field, the name, may hold blanks and brackets; the third is the state, the 22nd the start.
+    let mut rest = line.rsplit_once(')')?.1.split_whitespace();
+    let state = rest.next()?;
+    let start = rest.nth(18)?.parse().ok()?;
+    (state != "Z" && state != "X").then_some(start)
 }
 
 /// The janitor's own life: listens, then undoes. Returns what it could not undo, one line each.

@@ -73,8 +73,10 @@ pub struct Plan {
     pub kind: Kind,
     /// How many nodes, at most [`NODES_MAX`].
     pub nodes: u8,
-    /// Where images, directories and logs go; made if missing.
+    /// Where images and data go; made if missing, cleared away in the end.
     pub dir: PathBuf,
+    /// Where the nodes' words go; they stay.
+    pub logs: PathBuf,
     /// The size of a node's volume.
     pub volume_bytes: u64,
     /// Draws of the switch and the proxies follow from it.
@@ -131,7 +133,9 @@ impl Environment {
             let message = format!("{} nodes: 1 to {NODES_MAX} are possible", plan.nodes);
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
+        janitor.made(Made::Directory(plan.dir.clone()))?;
         fs::create_dir_all(&plan.dir)?;
+        fs::create_dir_all(&plan.logs)?;
         let mut environment = Self {
             kind: plan.kind,
             links: Arc::new(Links::open(plan.nodes)),
@@ -171,7 +175,7 @@ impl Environment {
                 peer,
                 admin: http,
                 data: volume.path().join("data"),
-                log: plan.dir.join(format!("{host}.log")),
+                log: plan.logs.join(format!("{host}.log")),
                 namespace: Some(namespace),
                 volume: Some(volume),
             });
@@ -210,7 +214,7 @@ impl Environment {
                 peer: door(Dialler::Node(Arc::clone(&self.dialers)), peer_bind)?,
                 admin: http_bind,
                 data: plan.dir.join(host.to_string()).join("data"),
-                log: plan.dir.join(format!("{host}.log")),
+                log: plan.logs.join(format!("{host}.log")),
                 namespace: None,
                 volume: None,
             });

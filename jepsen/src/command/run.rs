@@ -1,0 +1,312 @@
+//! `jepsen run`, `jepsen replay` and `jepsen scenario`: all are a schedule that is carried out.
+
+use std::fs::File;
+use std::io::{self, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use rand::Rng;
+
+use jepsen::check::{Summary, Verdict, check};
+use jepsen::doctor::{Findings, Need};
+use jepsen::environment::Kind as Ground;
+use jepsen::fault::Kind;
+use jepsen::history::Reader;
+use jepsen::index::Index;
+use jepsen::run::{Ended, Profile, SCENARIOS, Scenario, Schedule, Settings, run};
+
+use super::{UNKNOWN, failed, say};
+
+/// What every run takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Common {
+    /// All choices follow from it; drawn if missing
+    #[arg(long)]
+    seed: Option<u64>,
+    /// How long the load lasts, in seconds (`150` or `150s`)
+    #[arg(long, value_parser = seconds)]
+    time: Option<Duration>,
+    /// How many nodes
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=7))]
+    nodes: u8,
+    /// The storage engine
+    #[arg(long, default_value = "segment", value_parser = ["segment", "sled"])]
+    engine: String,
+    /// Where the cluster lives: `namespaces` or `loopback`; the strongest possible one if missing
+    #[arg(long, value_parser = ground)]
+    environment: Option<Ground>,
+    /// The server's binary; built with cargo if missing
+    #[arg(long, value_name = "PATH")]
+    binary: Option<PathBuf>,
+    /// Where history, schedule and logs go
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// How many partitions
+    #[arg(long, default_value_t = 4)]
+    partitions: u32,
+    /// How many clients
+    #[arg(long, default_value_t = 8)]
+    clients: u32,
+    /// How many operations a second they begin, at most
+    #[arg(long, default_value_t = 250)]
+    rate: u32,
+}
+
+/// What `run` takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunArguments {
+    #[command(flatten)]
+    common: Common,
+    /// A run that has a name
+    #[arg(long, value_enum, conflicts_with = "faults")]
+    profile: Option<Profile>,
+    /// What the clients do
+    #[arg(long, default_value = "log", value_parser = ["log"])]
+    workload: String,
+    /// Faults or classes of them, with commas; all that are possible if missing, `none` for none
+    #[arg(long, value_delimiter = ',')]
+    faults: Vec<String>,
+}
+
+/// What `replay` takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReplayArguments {
+    #[command(flatten)]
+    common: Common,
+    /// The `schedule.json` that a run left
+    #[arg(long, value_name = "FILE")]
+    schedule: PathBuf,
+}
+
+/// What `scenario` takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ScenarioArguments {
+    #[command(flatten)]
+    common: Common,
+    /// Which one; all are listed if missing
+    name: Option<String>,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let number = text.strip_suffix('s').unwrap_or(text);
+    number
+        .parse()
+        .map(Duration::from_secs)
+        .map_err(|error| format!("{text:?} is no number of seconds: {error}"))
+}
+
+fn ground(text: &str) -> Result<Ground, String> {
+    let found =
+        [Ground::Namespaces, Ground::Loopback].into_iter().find(|it| it.to_string() == text);
+    found.ok_or_else(|| "namespaces and loopback are possible".to_owned())
+}
+
+/// What this machine and these settings allow.
+struct Possible {
+    ground: Ground,
+    kinds: Vec<Kind>,
+}
+
+impl Common {
+    fn possible(&self) -> io::Result<Possible> {
+        let dir = std::env::temp_dir().join(format!("jepsen-doctor-{}", std::process::id()));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let findings = runtime.block_on(Findings::gather(&std::env::current_exe()?, &dir));
+        std::fs::remove_dir_all(&dir)?;
+        let findings = findings?;
+        let ground = self.environment.unwrap_or_else(|| findings.best());
+        let lacks = |need: Need| match need {
+            Need::FiveNodes => self.nodes < 5,
+            Need::Segments => self.engine != "segment",
+            Need::Packets | Need::Volumes if ground == Ground::Loopback => true,
+            machine @ (Need::Packets | Need::Volumes | Need::Tampering | Need::Clock) => {
+                findings.missing(machine).is_some()
+            }
+        };
+        let allowed = |kind: &Kind| !kind.needs().iter().copied().any(lacks);
+        let (kinds, impossible): (Vec<Kind>, Vec<Kind>) =
+            Kind::ALL.iter().copied().partition(allowed);
+        for kind in impossible {
+            let needs: Vec<&str> = kind.needs().iter().map(|need| need.name()).collect();
+            say(format_args!("not possible here: {kind} (needs {})", needs.join(" and ")));
+        }
+        Ok(Possible { ground, kinds })
+    }
+
+    fn settings(
+        self,
+        ground: Ground,
+        seed: u64,
+        time: Duration,
+        schedule: Schedule,
+    ) -> io::Result<Settings> {
+        let binary = match self.binary {
+            Some(binary) => binary,
+            None => build()?,
+        };
+        let named = PathBuf::from(format!("target/jepsen/{seed}-{}", self.engine));
+        Ok(Settings {
+            seed,
+            time,
+            nodes: self.nodes,
+            environment: ground,
+            engine: self.engine,
+            binary,
+            janitor: std::env::current_exe()?,
+            dir: std::path::absolute(self.dir.unwrap_or(named))?,
+            partitions: self.partitions,
+            clients: self.clients,
+            rate: self.rate,
+            schedule,
+        })
+    }
+
+    fn seed(&self) -> u64 {
+        // Short enough to be typed.
+        self.seed.unwrap_or_else(|| u64::from(rand::rng().random::<u32>()))
+    }
+}
+
+/// The server, built in this command's own profile.
+fn build() -> io::Result<PathBuf> {
+    let release = !cfg!(debug_assertions);
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(["build", "--workspace", "--bin", "ottla", "--quiet"]);
+    if release {
+        command.arg("--release");
+    }
+    let status = command.status()?;
+    if !status.success() {
+        return Err(io::Error::other(format!("cargo build ended with {status}")));
+    }
+    let me = std::env::current_exe()?;
+    Ok(me.with_file_name("ottla"))
+}
+
+pub(crate) fn run_command(arguments: RunArguments) -> ExitCode {
+    let RunArguments { common, profile, faults, workload: _ } = arguments;
+    let seed = common.seed();
+    let settings = common.possible().and_then(|possible| {
+        let time = common.time.or(profile.map(Profile::time)).unwrap_or(Duration::from_secs(150));
+        let schedule = match profile {
+            Some(profile) if !profile.demands().is_empty() => {
+                Schedule::of_profile(profile, seed, time, &possible.kinds)
+            }
+            _ => Schedule::random(seed, time, &wanted(&faults, &possible.kinds)?),
+        };
+        common.settings(possible.ground, seed, time, schedule)
+    });
+    carry_out(settings)
+}
+
+fn wanted(faults: &[String], possible: &[Kind]) -> io::Result<Vec<Kind>> {
+    if faults.is_empty() {
+        return Ok(possible.to_vec());
+    }
+    let mut kinds = Vec::new();
+    for name in faults.iter().filter(|name| *name != "none") {
+        kinds.extend(Kind::named(name).map_err(io::Error::other)?);
+    }
+    kinds.retain(|kind| possible.contains(kind));
+    Ok(kinds)
+}
+
+pub(crate) fn replay(arguments: ReplayArguments) -> ExitCode {
+    let ReplayArguments { common, schedule } = arguments;
+    let seed = common.seed();
+    let settings = common.possible().and_then(|possible| {
+        let schedule = Schedule::read(&schedule)?;
+        let time = common.time.unwrap_or(Duration::ZERO);
+        common.settings(possible.ground, seed, time, schedule)
+    });
+    carry_out(settings)
+}
+
+pub(crate) fn scenario(arguments: ScenarioArguments) -> ExitCode {
+    let ScenarioArguments { common, name } = arguments;
+    let Some(name) = name else {
+        for scenario in SCENARIOS {
+            say(format_args!("{:<18} {}", scenario.name, scenario.about));
+        }
+        return ExitCode::SUCCESS;
+    };
+    let seed = common.seed();
+    let settings = common.possible().and_then(|possible| {
+        let scenario = Scenario::named(&name).map_err(io::Error::other)?;
+        let schedule = scenario.schedule(seed);
+        let kinds = schedule.kinds();
+        if let Some(lacking) = kinds.iter().find(|kind| !possible.kinds.contains(kind)) {
+            return Err(io::Error::other(format!("{lacking} is not possible here")));
+        }
+        let time = common.time.unwrap_or(Duration::ZERO);
+        common.settings(possible.ground, seed, time, schedule)
+    });
+    carry_out(settings)
+}
+
+fn carry_out(settings: io::Result<Settings>) -> ExitCode {
+    let ended = settings.and_then(|settings| {
+        say(format_args!(
+            "seed {}, {} nodes on {}, engine {}, {} strikes; {}",
+            settings.seed,
+            settings.nodes,
+            settings.environment,
+            settings.engine,
+            settings.schedule.strikes.len(),
+            settings.dir.display()
+        ));
+        run(&settings)
+    });
+    match ended {
+        Ok(ended) => judge(&ended),
+        Err(error) => failed(error),
+    }
+}
+
+fn judge(ended: &Ended) -> ExitCode {
+    for why in &ended.lasting {
+        say(format_args!("did not heal: {why}"));
+    }
+    match summary(&ended.history) {
+        Ok(summary) => {
+            tell(&ended.history, &summary);
+            match summary.verdict {
+                _ if !ended.lasting.is_empty() => ExitCode::FAILURE,
+                Verdict::Valid => ExitCode::SUCCESS,
+                Verdict::Invalid => ExitCode::FAILURE,
+                Verdict::Unknown => ExitCode::from(UNKNOWN),
+            }
+        }
+        Err(error) => failed(format_args!("{}: {error}", ended.history.display())),
+    }
+}
+
+fn summary(history: &Path) -> io::Result<Summary> {
+    let reader = Reader::open(BufReader::new(File::open(history)?)).map_err(io::Error::other)?;
+    let summary = check(&Index::read(reader).map_err(io::Error::other)?);
+    serde_json::to_writer_pretty(File::create(history.with_file_name("summary.json"))?, &summary)?;
+    Ok(summary)
+}
+
+fn tell(history: &Path, summary: &Summary) {
+    for (name, fault) in &summary.faults {
+        let (injected, skipped) = (fault.injected, fault.skipped);
+        let amounts: Vec<String> =
+            fault.effect.iter().map(|(name, amount)| format!("{amount} {name}")).collect();
+        let skipped = if skipped > 0 { format!(", skipped {skipped}") } else { String::new() };
+        say(format_args!("  {name:<22} {injected:>3} times{skipped}: {}", amounts.join(", ")));
+    }
+    for (name, count) in &summary.anomalies {
+        say(format_args!("  {name}: {count}"));
+    }
+    for anomaly in &summary.shown {
+        say(format_args!("    {}: {} (events {:?})", anomaly.name, anomaly.what, anomaly.events));
+    }
+    for reason in &summary.reasons {
+        say(format_args!("  {reason}"));
+    }
+    let (acknowledged, lost) = (summary.acknowledged, summary.lost);
+    say(format_args!("{} records acknowledged, {lost} lost; {}", acknowledged, history.display()));
+    say(format_args!("verdict: {}", summary.verdict));
+}

@@ -1,0 +1,142 @@
+//! Power cuts: the process stops where it stands, its file system loses all that was not flushed, and both
+//! start again from what the device has. Effect: bytes of the node's own files that are gone, and those of a
+//! canary that never was flushed.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::task::spawn_blocking;
+
+use super::{Effect, Stage, Trouble};
+use crate::cluster::Cluster;
+use crate::environment::{Contents, Injector, Life, Tampering, Volume};
+
+pub(super) async fn one(stage: &mut Stage) -> Result<Effect, Trouble> {
+    let (key, leader, term) = stage.a_led_partition().await?;
+    let _claim = stage.claim(&[leader]).await?;
+    stage.begins(&[leader], &[key]);
+    let mut effect = Effect::default();
+    cut(stage.cluster(), &[leader], &mut effect).await?;
+    effect.add("terms_advanced", stage.terms_since(key, term).await);
+    stage.hold().await;
+    stage.revive(&[leader]).await?;
+    Ok(effect)
+}
+
+/// Every node once, the next as soon as the last one runs again: the quorum rotates.
+pub(super) async fn rotating(stage: &mut Stage) -> Result<Effect, Trouble> {
+    let nodes = stage.shuffled();
+    let _claim = stage.claim_alone(&nodes).await?;
+    stage.begins(&nodes, &[]);
+    let mut effect = Effect::default();
+    for node in &nodes {
+        cut(stage.cluster(), &[*node], &mut effect).await?;
+        stage.hold().await;
+        stage.cluster().start(*node).await?;
+    }
+    stage.until_whole().await?;
+    Ok(effect)
+}
+
+pub(super) async fn all(stage: &mut Stage) -> Result<Effect, Trouble> {
+    let nodes = stage.shuffled();
+    let _claim = stage.claim_alone(&nodes).await?;
+    stage.begins(&nodes, &[]);
+    let mut effect = Effect::default();
+    cut(stage.cluster(), &nodes, &mut effect).await?;
+    stage.hold().await;
+    stage.revive(&nodes).await?;
+    Ok(effect)
+}
+
+/// The quorum moves from {B, C} to {A, C} over a power cut of C: A is stopped, B and C acknowledge, C loses
+/// what it had not flushed, A goes on, B is stopped. What was acknowledged must be there.
+pub(super) async fn rotated_quorum(stage: &mut Stage) -> Result<Effect, Trouble> {
+    let nodes = stage.shuffled();
+    let &[a, b, c] = nodes.as_slice() else {
+        return Err(Trouble::Skipped("this is a play for three nodes".to_owned()));
+    };
+    let _claim = stage.claim_alone(&nodes).await?;
+    stage.begins(&nodes, &[]);
+    let mut effect = Effect::default();
+    stage.cluster().pause(a).await?;
+    stage.hold().await;
+    cut(stage.cluster(), &[c], &mut effect).await?;
+    stage.cluster().start(c).await?;
+    stage.cluster().resume(a).await?;
+    stage.cluster().pause(b).await?;
+    stage.hold().await;
+    stage.cluster().resume(b).await?;
+    stage.until_whole().await?;
+    Ok(effect)
+}
+
+/// A leader whose syncs fail, and whose power is cut before anybody mends it: it must not have acknowledged
+/// what it could not flush.
+pub(super) async fn after_sync_error(stage: &mut Stage) -> Result<Effect, Trouble> {
+    let (key, leader, _) = stage.a_led_partition().await?;
+    let _claim = stage.claim(&[leader]).await?;
+    let process = stage.cluster().process(leader).await?;
+    let output = stage.arena.dir.join(format!("strace-{}", stage.id));
+    let janitor = Arc::clone(&stage.cluster().janitor);
+    stage.begins(&[leader], &[key]);
+    let failing = Tampering::SyncFails;
+    let injector = Injector::attach(process, failing, Vec::new(), output, janitor).await?;
+    stage.hold().await;
+    let mut effect = Effect::default().with("syscalls_tampered", injector.tampered());
+    if stage.cluster().life(leader).await == Life::Runs {
+        cut(stage.cluster(), &[leader], &mut effect).await?;
+        injector.detach().await?;
+    } else {
+        // It has ended by itself, which is an answer too.
+        injector.detach().await?;
+        let data = stage.cluster().node(leader).site.data.clone();
+        let before = Contents::of(&data)?;
+        let volume = volume(stage.cluster(), leader)?;
+        volume.cut_power()?;
+        effect.add("canary_bytes_discarded", volume.recover()?);
+        effect.add("bytes_discarded", before.lost_in(&Contents::of(&data)?));
+        effect.add("power_cuts", 1);
+    }
+    stage.revive(&[leader]).await?;
+    Ok(effect)
+}
+
+/// Cuts the power of nodes, as near to at once as can be. They are down then, their disks mounted again.
+pub(crate) async fn cut(cluster: &Cluster, nodes: &[u8], effect: &mut Effect) -> io::Result<()> {
+    for node in nodes {
+        cluster.pause(*node).await?;
+    }
+    let mut before = Vec::new();
+    for node in nodes {
+        let data = cluster.node(*node).site.data.clone();
+        before.push(blocking(move || Contents::of(&data)).await?);
+    }
+    for node in nodes {
+        volume(cluster, *node)?.cut_power()?;
+    }
+    for node in nodes {
+        cluster.kill(*node).await?;
+    }
+    for (node, before) in nodes.iter().zip(before) {
+        let volume = volume(cluster, *node)?;
+        effect.add("canary_bytes_discarded", volume.recover()?);
+        let data = cluster.node(*node).site.data.clone();
+        let lost =
+            blocking(move || Contents::of(&data).map(|after| before.lost_in(&after))).await?;
+        effect.add("bytes_discarded", lost);
+        effect.add("power_cuts", 1);
+    }
+    Ok(())
+}
+
+fn volume(cluster: &Cluster, node: u8) -> io::Result<&Volume> {
+    let volume = cluster.node(node).site.volume.as_ref();
+    volume.ok_or_else(|| io::Error::other("a power cut needs a volume"))
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    spawn_blocking(work).await.map_err(io::Error::other)?
+}
