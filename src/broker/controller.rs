@@ -50,9 +50,9 @@ impl Inner {
             let is_coordinator = image.is_coordinator(spec.id);
             async move {
                 if is_coordinator {
-                    self.open_coordinator(spec).await
+                    self.open_coordinator(spec).await;
                 } else {
-                    self.open_group(spec).await
+                    self.open_group(spec).await;
                 }
             }
         });

@@ -89,14 +89,7 @@ impl Broker {
         };
         let handler: Arc<Door> = Arc::clone(&door);
         let node = Node::start(node_options, listener, handler).await?;
-        for peer in &known {
-            node.set_peer_with_disk(peer.id, &peer.peer, peer.disk);
-        }
-        // What was noted last goes before what was true at the first start.
-        let is_known = |id| known.iter().any(|peer| peer.id == id);
-        for founder in founders.iter().filter(|founder| !is_known(NodeId(founder.id))) {
-            node.set_peer(NodeId(founder.id), &founder.peer);
-        }
+        introduce(&node, &known, &founders);
         let (machine, images) = MetadataMachine::new();
         let spec =
             GroupSpec { id: METADATA_GROUP, voters: voters.clone(), flush: FlushPolicy::Always };
@@ -141,6 +134,18 @@ impl Broker {
     pub async fn shutdown(&self) {
         self.inner.tasks.close(TASKS_PATIENCE).await;
         self.inner.node.shutdown().await;
+    }
+}
+
+/// Tells the transport of the peers that are known, and of the founders: what was noted last goes before
+/// what was true at the first start.
+fn introduce(node: &Node, known: &[Registration], founders: &[Founder]) {
+    for peer in known {
+        node.set_peer_with_disk(peer.id, &peer.peer, peer.disk);
+    }
+    let is_known = |id| known.iter().any(|peer| peer.id == id);
+    for founder in founders.iter().filter(|founder| !is_known(NodeId(founder.id))) {
+        node.set_peer(NodeId(founder.id), &founder.peer);
     }
 }
 

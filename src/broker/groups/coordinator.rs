@@ -122,13 +122,13 @@ impl Inner {
 
     /// Keeps the time of a coordinator while it is led from here. Runs as long as its replica.
     pub(in crate::broker) async fn keep_time(self: Arc<Self>, coordinator: Arc<Coordinator>) {
-        let (mut roles, mut changes) =
-            (coordinator.group.watch_role(), coordinator.groups.changes());
+        let mut roles = coordinator.group.watch_role();
+        let mut memberships = coordinator.groups.changes();
         let mut images = self.images.clone();
         let mut topics = Topics::default();
         loop {
             roles.borrow_and_update();
-            changes.borrow_and_update();
+            memberships.borrow_and_update();
             let image = Arc::clone(&images.borrow_and_update());
             let mut wake = None;
             if let Some(term) = coordinator.term() {
@@ -140,7 +140,7 @@ impl Inner {
             let looked = Instant::now();
             tokio::select! {
                 changed = roles.changed() => if changed.is_err() { return },
-                changed = changes.changed() => if changed.is_err() { return },
+                changed = memberships.changed() => if changed.is_err() { return },
                 changed = images.changed() => if changed.is_err() { return },
                 () = sleep_until(wake.unwrap_or(looked)), if wake.is_some() => {}
             }

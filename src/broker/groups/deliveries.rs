@@ -39,6 +39,8 @@ pub(super) struct Deliveries {
     ticket: u64,
     /// The ticket that the last delivery was for.
     delivered: u64,
+    /// Whether the member says which deliveries it has received.
+    says: bool,
 }
 
 /// What one poll may read.
@@ -85,12 +87,14 @@ impl Deliveries {
             received: BTreeMap::new(),
             ticket: first,
             delivered: first,
+            says: false,
         }
     }
 
     /// Hears which delivery the member has received, if it says so; whether there was one to hear of.
     pub(super) fn hear(&mut self, received: Option<u64>) -> bool {
         let is_news = !self.given.is_empty();
+        self.says = received.is_some();
         let lost = received.is_some_and(|number| number != self.number);
         for (at, from) in std::mem::take(&mut self.given) {
             if lost {
@@ -100,6 +104,13 @@ impl Deliveries {
             }
         }
         is_news
+    }
+
+    /// The member goes: the last delivery counts as received, unless it would have said so.
+    pub(super) fn part(&mut self) {
+        if !self.says {
+            self.hear(None);
+        }
     }
 
     /// What may be committed for the member: it has received everything before these offsets.
@@ -242,6 +253,20 @@ mod tests {
         assert!(number > lost);
         deliveries.hear(Some(number));
         assert_eq!(deliveries.received(), &BTreeMap::from([(at(0), 15)]));
+    }
+
+    #[test]
+    fn who_goes_has_received_the_last_delivery_unless_it_says_what_it_received() {
+        let (mut deliveries, number) = delivered();
+        deliveries.part();
+        assert_eq!(deliveries.received(), &BTreeMap::from([(at(0), 20)]));
+
+        let (mut deliveries, _) = delivered();
+        deliveries.hear(Some(number));
+        let ticket = draw(&mut deliveries).ticket;
+        deliveries.deliver(ticket, &[step(0, 20, 30)], &owned(&[0])).unwrap();
+        deliveries.part();
+        assert_eq!(deliveries.received(), &BTreeMap::from([(at(0), 20)]));
     }
 
     #[test]

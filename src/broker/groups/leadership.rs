@@ -60,6 +60,13 @@ struct Judgement {
     due_since: Option<Instant>,
 }
 
+/// What is to be done about a group's target.
+enum Verdict {
+    Fine,
+    Later(Instant),
+    Now(Target),
+}
+
 /// The time, both ways.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Moment {
@@ -120,9 +127,15 @@ impl Leadership {
         let mut due = Due { commands: absent.commands, next: absent.next.map(Instant::from_std) };
         for (name, group, _) in groups.iter() {
             let judgement = self.judgements.entry(name.clone()).or_default();
-            let target = judgement.due(group, topics, at.now, rebalance_delay, &mut due);
-            let assign = target.map(|target| Command::Assign { group: name.clone(), target });
-            due.commands.extend(assign);
+            match judgement.on(group, topics, at.now, rebalance_delay) {
+                Verdict::Fine => {}
+                Verdict::Later(time) => due.look_at(time),
+                Verdict::Now(target) => {
+                    due.commands.push(Command::Assign { group: name.clone(), target });
+                    // If it is proposed in vain it is still due then.
+                    due.look_at(at.now + rebalance_delay);
+                }
+            }
         }
         self.orphans_due(groups, topics, &mut due);
         self.idle_due(groups, at, &mut due);
@@ -169,31 +182,163 @@ impl Leadership {
 }
 
 impl Judgement {
-    /// A new target, if one is due for long enough.
-    fn due(
-        &mut self,
-        group: &Group,
-        topics: &Topics,
-        now: Instant,
-        delay: Duration,
-        due: &mut Due,
-    ) -> Option<Target> {
+    /// Whether a new target is due, and for how long.
+    fn on(&mut self, group: &Group, topics: &Topics, now: Instant, delay: Duration) -> Verdict {
         let revisions = (group.revision(), topics.revision);
         if self.fine_at == Some(revisions) {
-            return None;
+            return Verdict::Fine;
         }
         let Some(target) = target::due(group, topics) else {
             *self = Self { fine_at: Some(revisions), due_since: None };
-            return None;
+            return Verdict::Fine;
         };
-        let since = *self.due_since.get_or_insert(now);
-        if now < since + delay {
-            due.look_at(since + delay);
-            return None;
+        let due = *self.due_since.get_or_insert(now) + delay;
+        if now < due {
+            return Verdict::Later(due);
         }
-        // If it is proposed in vain it is still due at the next look.
         self.due_since = None;
-        due.look_at(now + delay);
-        Some(target)
+        Verdict::Now(target)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::coordinator::{
+        CommitRule, Committer, Delivery, OffsetCommit, Subscription, TopicPartition, TopicShape,
+    };
+    use crate::topic::{PartitionId, TopicName};
+    use raft::Offset;
+
+    const DELAY: Duration = Duration::from_millis(50);
+
+    fn name() -> GroupName {
+        GroupName::new("g").unwrap()
+    }
+
+    fn topic() -> TopicName {
+        TopicName::new("t").unwrap()
+    }
+
+    fn spec() -> MemberSpec {
+        MemberSpec {
+            id: MemberId::new("m").unwrap(),
+            attempt: Uuid::from_u128(1),
+            instance: None,
+            client: String::new(),
+            subscription: Subscription::Topics([topic()].into()),
+            assignor: None,
+            delivery: Delivery::Server,
+            session_timeout_ms: 10_000,
+            rebalance_timeout_ms: 10_000,
+            settings: BTreeMap::new(),
+        }
+    }
+
+    fn joined() -> Groups {
+        let mut groups = Groups::default();
+        groups.apply(Command::Join { group: name(), spec: spec(), at_ms: 0 }).unwrap();
+        groups
+    }
+
+    fn topics(revision: u64, id: u128, partitions: u32) -> Topics {
+        let shape = TopicShape { id: Uuid::from_u128(id), partitions };
+        Topics { revision, shapes: [(topic(), shape)].into() }
+    }
+
+    /// What is due but members' own timeouts.
+    fn due(leadership: &mut Leadership, groups: &Groups, topics: &Topics, now: Instant) -> Due {
+        leadership.due(groups, topics, Moment { now, ms: 0 }, DELAY)
+    }
+
+    #[test]
+    fn a_target_is_due_after_the_delay_and_again_when_topics_change() {
+        let (mut groups, mut leadership) = (joined(), Leadership::default());
+        let now = Instant::now();
+        let first = due(&mut leadership, &groups, &topics(1, 7, 2), now);
+        assert_eq!((first.commands, first.next), (Vec::new(), Some(now + DELAY)));
+        let mut then = due(&mut leadership, &groups, &topics(1, 7, 2), now + DELAY).commands;
+        let [assign @ Command::Assign { .. }] = &mut then[..] else { panic!("{then:?}") };
+        groups.apply(assign.clone()).unwrap();
+        let later = now + 2 * DELAY;
+        assert!(due(&mut leadership, &groups, &topics(1, 7, 2), later).commands.is_empty());
+        assert!(due(&mut leadership, &groups, &topics(2, 7, 2), later).commands.is_empty());
+
+        due(&mut leadership, &groups, &topics(3, 7, 3), later);
+        let grown = due(&mut leadership, &groups, &topics(3, 7, 3), later + DELAY).commands;
+        assert!(matches!(&grown[..], [Command::Assign { .. }]), "{grown:?}");
+    }
+
+    #[test]
+    fn a_target_that_was_proposed_in_vain_is_due_again() {
+        let (groups, mut leadership) = (joined(), Leadership::default());
+        let now = Instant::now();
+        for round in 0..3 {
+            let begin = now + 2 * DELAY * round;
+            assert!(due(&mut leadership, &groups, &topics(1, 7, 2), begin).commands.is_empty());
+            let then = due(&mut leadership, &groups, &topics(1, 7, 2), begin + DELAY);
+            assert_eq!(then.commands.len(), 1);
+            assert!(then.next.is_some_and(|next| next <= begin + 2 * DELAY));
+        }
+    }
+
+    #[test]
+    fn offsets_of_a_topic_that_was_made_anew_are_dropped() {
+        let mut groups = Groups::default();
+        let partition = TopicPartition::new(topic(), PartitionId(0));
+        let row = OffsetCommit {
+            partition,
+            topic_id: Uuid::from_u128(7),
+            offset: Offset::new(5),
+            leader_epoch: None,
+            metadata: String::new(),
+        };
+        let commit = Command::Commit {
+            group: name(),
+            by: Committer::Nobody,
+            offsets: vec![row],
+            rule: CommitRule::Explicit,
+            metadata_revision: 1,
+            at_ms: 0,
+        };
+        groups.apply(commit).unwrap();
+        let (mut leadership, now) = (Leadership::default(), Instant::now());
+        assert!(due(&mut leadership, &groups, &topics(1, 7, 1), now).commands.is_empty());
+        let found = due(&mut leadership, &groups, &topics(2, 8, 1), now).commands;
+        let [drop @ Command::DropOffsets { .. }] = &found[..] else { panic!("{found:?}") };
+        groups.apply(drop.clone()).unwrap();
+        assert!(groups.offsets(&name()).unwrap().is_empty());
+        assert!(due(&mut leadership, &groups, &topics(2, 8, 1), now).commands.is_empty());
+    }
+
+    #[test]
+    fn a_group_that_nobody_used_for_a_week_is_abandoned() {
+        let mut groups = joined();
+        let member = spec().id;
+        groups.apply(Command::Leave { group: name(), member, at_ms: 1000 }).unwrap();
+        let week = i64::try_from(IDLE_MAX.as_millis()).unwrap();
+        let mut leadership = Leadership::default();
+        let mut now = Instant::now();
+        for (ms, expected) in [(999 + week, 0), (1000 + week, 1)] {
+            let at = Moment { now, ms };
+            let due = leadership.due(&groups, &Topics::default(), at, DELAY);
+            assert_eq!(due.commands.len(), expected, "{due:?}");
+            now += IDLE_LOOK;
+        }
+    }
+
+    #[test]
+    fn another_term_knows_nothing_of_what_was_given() {
+        let mut leadership = Leadership::default();
+        leadership.enter(2);
+        let at = TopicPartition::new(topic(), PartitionId(0));
+        leadership.reader(&name(), &spec()).deliveries.seek([(at.clone(), 9)]);
+        leadership.enter(1);
+        assert_eq!(leadership.reader(&name(), &spec()).deliveries.position(&at), Some(9));
+        let again = MemberSpec { attempt: Uuid::from_u128(2), ..spec() };
+        assert_eq!(leadership.reader(&name(), &again).deliveries.position(&at), None);
+        leadership.reader(&name(), &again).deliveries.seek([(at.clone(), 9)]);
+        leadership.enter(3);
+        assert_eq!(leadership.reader(&name(), &again).deliveries.position(&at), None);
     }
 }

@@ -86,7 +86,8 @@ impl Broker {
         done(&self.ask_group(&group, ask, deadline).await?)
     }
 
-    /// A member goes. If it commits automatically, everything that it was given is committed.
+    /// A member goes. If it commits automatically, what it has received is committed: everything that it
+    /// was given, unless its polls said which deliveries they had received.
     pub async fn leave_group(
         &self,
         group: &GroupName,
@@ -194,10 +195,9 @@ impl Broker {
         member: &MemberId,
     ) -> Result<Vec<(TopicPartition, Option<u64>)>, Error> {
         let ask = GroupAsk::Positions { group: group.clone(), member: member.clone() };
-        match self.ask_group(group, ask, Instant::now() + READ_DEADLINE).await? {
-            GroupReply::Positions(positions) => Ok(positions),
-            other => Err(unexpected(&other)),
-        }
+        let reply = self.ask_group(group, ask, Instant::now() + READ_DEADLINE).await?;
+        let GroupReply::Positions(positions) = reply else { return Err(unexpected(&reply)) };
+        Ok(positions)
     }
 
     /// Sends a member that is read for elsewhere, in what it owns.

@@ -16,6 +16,7 @@
 use super::ask::{Drawn, GroupAsk, GroupReply};
 use super::deliveries::{Denied, Move};
 use super::request::{OffsetReset, Poll, Polled, PolledPartition};
+use super::unexpected;
 use crate::broker::{Broker, Fetch, FetchFrom, Freshness, READ_DEADLINE};
 use crate::coordinator::TopicPartition;
 use crate::error::{Error, ErrorKind};
@@ -54,8 +55,12 @@ impl Reads {
 
 impl Read {
     /// How far the member goes, if it goes anywhere.
+    ///
+    /// # Panics
+    /// If it would go beyond what there was to read: those records would be lost to its group.
     fn step(&self, next: u64) -> Option<Move> {
-        let from = self.found.from;
+        let (from, end) = (self.found.from, self.found.tail.high_watermark);
+        assert!((from..=end).contains(&next), "{}: {next} of {from}..{end} was taken", self.at);
         let moves = next > from || self.before != Some(from);
         moves.then(|| Move { at: self.at.clone(), before: self.before, from, next })
     }
@@ -124,10 +129,8 @@ impl Broker {
             member: poll.member.clone(),
             received: poll.delivered,
         };
-        match self.ask_group(&poll.group, ask, deadline).await? {
-            GroupReply::Drawn(drawn) => Ok(drawn),
-            other => Err(super::unexpected(&other)),
-        }
+        let reply = self.ask_group(&poll.group, ask, deadline).await?;
+        if let GroupReply::Drawn(drawn) = reply { Ok(drawn) } else { Err(unexpected(&reply)) }
     }
 
     async fn deliver(
@@ -143,10 +146,9 @@ impl Broker {
             ticket: drawn.draw.ticket,
             moves,
         };
-        match self.ask_group(&poll.group, ask, deadline).await? {
-            GroupReply::Delivered(delivered) => Ok(delivered),
-            other => Err(super::unexpected(&other)),
-        }
+        let reply = self.ask_group(&poll.group, ask, deadline).await?;
+        let GroupReply::Delivered(delivered) = reply else { return Err(unexpected(&reply)) };
+        Ok(delivered)
     }
 
     /// Reads without waiting, until `bytes_max` are there.

@@ -149,12 +149,12 @@ impl Serving<'_> {
         wait: Duration,
     ) -> Result<GroupReply, Miss> {
         let mut term = self.broker.confirm(self.errand, self.coordinator).await?;
-        let mut changes = self.coordinator.groups.changes();
+        let mut memberships = self.coordinator.groups.changes();
         let mut roles = self.coordinator.group.watch_role();
         let began = Instant::now();
         loop {
             roles.borrow_and_update();
-            changes.borrow_and_update();
+            memberships.borrow_and_update();
             let group = self.members()?;
             let spec = group.member(member)?.spec();
             self.hear(term, member);
@@ -172,7 +172,9 @@ impl Serving<'_> {
                 return Ok(GroupReply::Allotment(allotment));
             }
             tokio::select! {
-                changed = changes.changed() => if changed.is_err() { return Err(Miss::nobody()) },
+                changed = memberships.changed() => if changed.is_err() {
+                    return Err(Miss::nobody());
+                },
                 changed = roles.changed() => if changed.is_err() { return Err(Miss::nobody()) },
                 () = sleep_until(until) => {}
             }
@@ -194,8 +196,7 @@ impl Serving<'_> {
         let group = self.members()?;
         let spec = group.member(member)?.spec();
         if spec.delivery == Delivery::Server && commits_itself(spec) {
-            // Who goes in order has worked off what it was given.
-            self.reader(term, spec, |reader| reader.deliveries.hear(None));
+            self.reader(term, spec, |reader| reader.deliveries.part());
             self.store_received(term, spec, CommitRule::Forward).await?;
         }
         let (group, member, at_ms) = (self.name.clone(), member.clone(), now_ms());
@@ -301,7 +302,13 @@ impl Serving<'_> {
         });
         let beat = group.beat(member, Some(group.generation()))?;
         if commits_itself(spec) && (commit_now || beat == Beat::Acknowledge) {
-            self.store_received(term, spec, CommitRule::Forward).await?;
+            match self.store_received(term, spec, CommitRule::Forward).await {
+                Err(Miss::Failed(error)) => {
+                    // It comes again with the next poll, or to the next owner: twice, not never.
+                    tracing::debug!(group = %self.name, %member, %error, "not committed for it");
+                }
+                done => done?,
+            }
         }
         let allotment = match beat {
             Beat::Steady(allotment) => allotment,
