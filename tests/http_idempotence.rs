@@ -3,6 +3,7 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::as_conversions,
+    clippy::cast_sign_loss,
     missing_docs,
     reason = "a test fails by panicking"
 )]
@@ -21,6 +22,8 @@ const JSON: &str = "application/json";
 const NDJSON: &str = "application/x-ndjson";
 const OCTETS: &str = "application/octet-stream";
 const BATCHES: &str = "application/vnd.kafka.recordbatch.v2";
+/// Batches of which several are on their way at the same time.
+const COUNT: i32 = 60;
 const RECORDS: &str = "/v1/topics/t/partitions/0/records";
 
 async fn one_node(partitions: u32) -> (Cluster, Client) {
@@ -147,7 +150,6 @@ async fn a_new_epoch_begins_at_0_and_fences_the_one_before() {
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_in_flight_are_appended_in_their_order_whichever_comes_first() {
     let (cluster, client) = one_node(1).await;
-    const COUNT: i32 = 60;
     assert_eq!(told(send(&client, 0, 0, "0").send().await.unwrap()).await, (0, false));
     // Windows of five, each sent backwards; each batch twice at the same time.
     for window in (1..COUNT).collect::<Vec<_>>().chunks(5) {

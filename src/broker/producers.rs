@@ -18,19 +18,17 @@ impl Inner {
     /// An id that no one had before.
     pub(super) async fn new_producer(&self, deadline: Instant) -> Result<ProducerId, Error> {
         let left = self.producer_ids().next();
-        let id = match left {
-            Some(id) => id,
-            None => {
-                let changed = self.change(Change::ReserveProducerIds, deadline).await?;
-                let mut block = block(changed.revision)?;
-                let first = block.start;
-                block.start += 1;
-                // Who asked at the same time has a block too: the rest of one of them is lost.
-                *self.producer_ids() = block;
-                first
-            }
+        let id = if left.is_some() {
+            left
+        } else {
+            let changed = self.change(Change::ReserveProducerIds, deadline).await?;
+            let mut block = block(changed.revision)?;
+            let first = block.next();
+            // Who asked at the same time has a block too: the rest of one of them is lost.
+            *self.producer_ids() = block;
+            first
         };
-        ProducerId::new(id).ok_or_else(exhausted)
+        id.and_then(ProducerId::new).ok_or_else(exhausted)
     }
 
     fn producer_ids(&self) -> MutexGuard<'_, Range<i64>> {

@@ -8,7 +8,7 @@
 
 use crate::error::{Error, ErrorKind};
 use crate::producers::{KEY_BYTES_MAX, NAME_BYTES_MAX, ProducerId};
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use storage::batch::{BatchBuilder, RecordBatch};
 
 const PRODUCER_ID: HeaderName = HeaderName::from_static("producer-id");
@@ -38,10 +38,10 @@ pub(super) enum Author {
 impl Author {
     /// As the headers say; `is_fixed` where the URL names the partition.
     pub(super) fn of(headers: &HeaderMap, is_fixed: bool) -> Result<Self, Error> {
-        let id = headers.get(PRODUCER_ID).map(|id| id.as_bytes());
-        let epoch = number(headers, &PRODUCER_EPOCH, i16::MAX)?;
-        let seq = number(headers, &PRODUCER_SEQ, i32::MAX)?;
-        let key = headers.get(IDEMPOTENCY_KEY).map(|key| key.as_bytes());
+        let id = headers.get(PRODUCER_ID).map(HeaderValue::as_bytes);
+        let epoch = number(headers, &PRODUCER_EPOCH, &i16::MAX)?;
+        let seq = number(headers, &PRODUCER_SEQ, &i32::MAX)?;
+        let key = headers.get(IDEMPOTENCY_KEY).map(HeaderValue::as_bytes);
         match (id, seq, key) {
             (None, None, None) if epoch.is_none() => Ok(Self::Anybody),
             (None, _, None) => Err(refuse("Producer-Epoch and Producer-Seq need a Producer-Id")),
@@ -139,7 +139,7 @@ fn within<'a>(what: &str, value: &'a [u8], bytes_max: usize) -> Result<&'a [u8],
 fn number<N: std::str::FromStr + PartialOrd + Default + std::fmt::Display>(
     headers: &HeaderMap,
     name: &HeaderName,
-    most: N,
+    most: &N,
 ) -> Result<Option<N>, Error> {
     let Some(value) = headers.get(name) else { return Ok(None) };
     let read: Option<N> = value.to_str().ok().and_then(|text| text.trim().parse().ok());
@@ -155,10 +155,11 @@ fn refuse(message: impl Into<String>) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::http::HeaderValue;
     use storage::batch::Compression;
 
-    fn author(headers: &[(&'static str, &str)], is_fixed: bool) -> Result<Author, String> {
+    type Headers<'a> = &'a [(&'static str, &'a str)];
+
+    fn author(headers: Headers<'_>, is_fixed: bool) -> Result<Author, String> {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.insert(*name, HeaderValue::from_str(value).unwrap());
@@ -179,7 +180,7 @@ mod tests {
         let producer = |id, epoch, seq| Author::Producer { id, epoch, seq };
         let named = ProducerId::named(b"billing-1");
         let given = ProducerId::new(7000).unwrap();
-        let rows: &[(&[(&str, &str)], Author)] = &[
+        let rows: &[(Headers<'_>, Author)] = &[
             (&[], Author::Anybody),
             (&[("producer-id", "billing-1"), ("producer-seq", "0")], producer(named, 0, 0)),
             (
@@ -201,7 +202,7 @@ mod tests {
     #[test]
     fn headers_that_say_too_little_or_too_much_are_refused() {
         let long = "x".repeat(257);
-        let rows: &[(&[(&str, &str)], bool, &str)] = &[
+        let rows: &[(Headers<'_>, bool, &str)] = &[
             (&[("producer-seq", "0")], true, "need a Producer-Id"),
             (&[("producer-epoch", "0")], true, "need a Producer-Id"),
             (&[("producer-id", "a")], true, "needs a Producer-Seq"),

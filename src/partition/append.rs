@@ -135,10 +135,7 @@ impl Partition {
 
     /// Makes sure that no other replica leads that may know more.
     async fn confirm(&self, deadline: Instant) -> Result<(), Receipt> {
-        let refused = match self.group.linearize(deadline).await {
-            Ok(_) => return Ok(()),
-            Err(refused) => refused,
-        };
+        let Err(refused) = self.group.linearize(deadline).await else { return Ok(()) };
         Err(match refused {
             ReadRefused::NotLeader { leader } => NotAppended::NotLeader { leader },
             ReadRefused::TimedOut => NotAppended::NotLeader { leader: None },

@@ -123,11 +123,16 @@ impl Ledger {
             (Verdict::Next, _) if !is_placed => Claimed::After(inner.wait(self, id)),
             (Verdict::Next, _) => {
                 inner.claims += 1;
-                let claim = inner.claims;
-                let one = InFlight { claim, batch: *batch, placed: false };
+                let number = inner.claims;
+                let one = InFlight { claim: number, batch: *batch, placed: false };
                 inner.pending.entry(id).or_default().in_flight.push_back(one);
                 let ledger = Arc::clone(self);
-                Claimed::Mine(Arc::new(Claim { ledger, id, claim, handed: AtomicBool::new(false) }))
+                Claimed::Mine(Arc::new(Claim {
+                    ledger,
+                    id,
+                    number,
+                    handed: AtomicBool::new(false),
+                }))
             }
         }
     }
@@ -211,7 +216,7 @@ impl Inner {
 pub struct Claim {
     ledger: Arc<Ledger>,
     id: ProducerId,
-    claim: u64,
+    number: u64,
     handed: AtomicBool,
 }
 
@@ -221,7 +226,7 @@ impl Witness for Claim {
     }
 
     fn placed(&self, _base_offset: Offset) {
-        self.ledger.placed(self.id, self.claim);
+        self.ledger.placed(self.id, self.number);
     }
 }
 
@@ -230,7 +235,7 @@ impl Drop for Claim {
         // Handed, it stays claimed until it is applied, or until the term is over: that our log was given
         // it and openraft is done with it does not say that nobody commits it.
         if !*self.handed.get_mut() {
-            self.ledger.released(self.id, self.claim);
+            self.ledger.released(self.id, self.number);
         }
     }
 }

@@ -19,7 +19,12 @@ fn claim(ledger: &Arc<Ledger>, term: Term, number: i32) -> Claimed {
 fn mine(ledger: &Arc<Ledger>, term: Term, number: i32) -> Arc<Claim> {
     match claim(ledger, term, number) {
         Claimed::Mine(claim) => claim,
-        other => panic!("{} instead of a claim", name(&other)),
+        other @ (Claimed::Duplicate(_)
+        | Claimed::Twin(_)
+        | Claimed::After(_)
+        | Claimed::Early(_)
+        | Claimed::Refused(_)
+        | Claimed::Deposed) => panic!("{} instead of a claim", name(&other)),
     }
 }
 
@@ -38,7 +43,10 @@ fn name(claimed: &Claimed) -> String {
 fn change(claimed: Claimed) -> Change {
     match claimed {
         Claimed::Twin(change) | Claimed::After(change) | Claimed::Early(change) => change,
-        other => panic!("{} does not wait", name(&other)),
+        other @ (Claimed::Mine(_)
+        | Claimed::Duplicate(_)
+        | Claimed::Refused(_)
+        | Claimed::Deposed) => panic!("{} does not wait", name(&other)),
     }
 }
 
