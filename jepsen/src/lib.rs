@@ -5,6 +5,7 @@
 //!   index         a history pressed together: logs, runs, copies
 //!   check         one anomaly per file, each a pure function over the index; the verdict
 //!   model         histories that no cluster made: clean ones, and clean ones with one thing wrong
+//!   report        the page, and the result for a build server
 //!   environment   where a cluster lives: namespaces, switch, volumes, or loopback and proxies
 //!   doctor        which of it this machine allows
 //!   cluster       the nodes' processes, and what an administrator sees of them
@@ -13,6 +14,22 @@
 //!   workload      what clients do meanwhile
 //!   run           a schedule from a seed, the finale, the history
 //! ```
+//!
+//! What joins the parts, so that whoever runs clusters need not ask:
+//!
+//! - A run writes one [`history::Event`] per line through [`history::Writer`], in the order of real time: it hands
+//!   the lines of all clients, the nemesis and the observer to one place, which stamps time and index.
+//! - A client process has one operation under way. After `info` it is never used again; a late answer is dropped.
+//! - A retry is an attempt inside its operation ([`history::Attempt`]), not a new one: an operation is what the
+//!   caller wanted. `fail` is only what certainly never happens.
+//! - Values are unique per key, and records carry who sent them, for which key, and a CRC; what does not decode
+//!   is told as an [`history::Alien`].
+//! - `assigned` in a heartbeat's answer is what the member may read from then on, in the generation of the answer; the
+//!   generation it *says* is one that it has acknowledged. A member that joins anew has a new name.
+//! - A fault tells what it measurably did, with its heal or at once; the observer tells nodes and leaders as
+//!   they change. [`check::Summary`] makes a run without effects `unknown`.
+//! - At the end every replica's copy is read, all nodes restart, and it is read again, served and from disk
+//!   ([`history::Replica`]); the header says how many replicas that must be.
 
 pub mod check;
 pub mod client;
@@ -24,5 +41,6 @@ pub mod history;
 pub mod index;
 pub mod model;
 pub mod recorder;
+pub mod report;
 pub mod run;
 pub mod workload;

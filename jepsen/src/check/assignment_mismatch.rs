@@ -14,21 +14,27 @@ type View<'a> = (OpId, &'a [(u32, Vec<Key>)]);
 pub(super) fn check(index: &Index) -> Found {
     let mut found = Found::default();
     let acts = || index.groups.iter().filter(|act| index.op(act.op).outcome == Outcome::Ok);
-    let meant: HashMap<(u32, u64), View<'_>> = acts().filter_map(view).collect();
+    let mut meant: HashMap<(u32, u64), Vec<View<'_>>> = HashMap::new();
+    for (generation, view) in acts().filter_map(view) {
+        meant.entry(generation).or_default().push(view);
+    }
     for act in acts() {
         let (GroupBody::Hold { generation: Some(generation), assigned }, Some(member)) =
             (&act.body, act.member)
         else {
             continue;
         };
-        let Some((by, members)) = meant.get(&(act.group, *generation)) else { continue };
-        let own = members.iter().find(|(name, _)| *name == member).map(|(_, keys)| keys);
-        for key in assigned.iter().filter(|key| own.is_none_or(|own| !own.contains(key))) {
-            let ops = [*by, act.op];
-            found.add(index, Name::AssignmentMismatch, Some(*key), &Proof::ops(&ops), || {
-                let member = index.names.name(member);
-                format!("{member} holds it in generation {generation}, and it is not meant for it")
-            });
+        for (by, members) in meant.get(&(act.group, *generation)).into_iter().flatten() {
+            let own = members.iter().find(|(name, _)| *name == member).map(|(_, keys)| keys);
+            for key in assigned.iter().filter(|key| own.is_none_or(|own| !own.contains(key))) {
+                let ops = [*by, act.op];
+                found.add(index, Name::AssignmentMismatch, Some(*key), &Proof::ops(&ops), || {
+                    let member = index.names.name(member);
+                    format!(
+                        "{member} holds it in generation {generation}, and it is not meant for it"
+                    )
+                });
+            }
         }
     }
     found

@@ -1,5 +1,5 @@
 //! `high-watermark-back` (L3): a linearizable read tells no lower high watermark than any that was told before
-//! it began, by any node; a local read none lower than its own node told.
+//! it began, by any node; a local read none lower than its own node told in a local one.
 
 use super::anomaly::{Found, Name, Proof};
 use super::floors::Floors;
@@ -18,7 +18,8 @@ pub(super) fn check(index: &Index) -> Found {
     for mark in marks() {
         if let Some(event) = index.op(mark.op).completed {
             floors.tell((mark.key, None), event, mark.offset, mark.op);
-            if mark.node.is_some() {
+            // An answer that a node fetched from the leader has taught that node nothing.
+            if mark.node.is_some() && index.op(mark.op).local {
                 floors.tell((mark.key, mark.node), event, mark.offset, mark.op);
             }
         }

@@ -2,7 +2,8 @@
 //!
 //! The bound is the highest rank that was certainly read: of every read value its first place counts. All
 //! values whose last place is at or below the bound must have been read. So duplicates and conflicting
-//! offsets give no false alarm, and a suffix that nobody reads is not lost, but `unseen`.
+//! offsets give no false alarm, and a suffix that nobody reads is not lost, but `unseen`. What was trimmed is not
+//! lost either.
 
 use super::anomaly::{Found, Name, Proof};
 use crate::history::Key;
@@ -49,7 +50,8 @@ fn bound(log: &Log) -> Option<(u64, u64)> {
 
 fn lost_below(index: &Index, key: Key, log: &Log, read: (u64, u64), found: &mut Found) {
     let (bound, bound_value) = read;
-    for slot in log.slots().take_while(|slot| slot.offset <= bound) {
+    let kept = index.trimmed_below(key)..=bound;
+    for slot in log.slots().filter(|slot| kept.contains(&slot.offset)) {
         let values = if log.is_suspect(slot.offset, slot.offset) {
             log.values(slot.offset)
         } else if log.seen(slot.offset, slot.value).is_some() {

@@ -1,12 +1,9 @@
 //! `refused-inside` (L10): only offsets below the log start or above the high watermark are out of range. A log
 //! start may grow at any time, so an offset counts as inside if the log never began above it.
 
-use std::collections::BTreeMap;
-
 use super::anomaly::{Found, Name, Proof};
 use super::stale_fetch::ends;
-use crate::history::Key;
-use crate::index::{Index, MarkKind, MetadataBody};
+use crate::index::Index;
 
 /// Looks for them.
 pub(super) fn check(index: &Index) -> Found {
@@ -14,12 +11,11 @@ pub(super) fn check(index: &Index) -> Found {
     if index.out_of_range.is_empty() {
         return found;
     }
-    let starts = highest_starts(index);
     let ends = ends(index);
     for (id, key, offset) in &index.out_of_range {
         let op = index.op(*id);
         let known = ends.before(key, op.invoked).filter(|(next, _)| *offset < *next);
-        let above_start = starts.get(key).is_none_or(|start| offset >= start);
+        let above_start = *offset >= index.trimmed_below(*key);
         if let (Some((next, by)), true, false) = (known, above_start, op.local) {
             let ops = [by, *id];
             found.add(index, Name::RefusedInside, Some(*key), &Proof::ops(&ops), || {
@@ -28,27 +24,6 @@ pub(super) fn check(index: &Index) -> Found {
         }
     }
     found
-}
-
-/// The highest log start that anybody ever told or asked for.
-fn highest_starts(index: &Index) -> BTreeMap<Key, u64> {
-    let mut starts: BTreeMap<Key, u64> = BTreeMap::new();
-    let mut raise = |key: Key, to: u64| {
-        let start = starts.entry(key).or_default();
-        *start = (*start).max(to);
-    };
-    for mark in index.marks.iter().filter(|mark| mark.kind == MarkKind::LogStart) {
-        raise(mark.key, mark.offset);
-    }
-    for act in &index.metadata {
-        if let MetadataBody::Trimmed { key, offset } = act.body {
-            raise(key, offset);
-        }
-    }
-    for copy in &index.copies {
-        raise(copy.key, copy.log_start);
-    }
-    starts
 }
 
 #[cfg(test)]

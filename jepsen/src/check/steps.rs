@@ -55,8 +55,12 @@ impl Step {
     }
 }
 
-fn step(log: &Log, key: Key, ops: (OpId, OpId), values: (u64, u64)) -> Option<Step> {
-    let ranks = (log.position(values.0)?, log.position(values.1)?);
+fn step(index: &Index, log: &Log, key: Key, ops: (OpId, OpId), values: (u64, u64)) -> Option<Step> {
+    let after = log.position(values.1)?;
+    // What may have been trimmed cannot be left out.
+    let kept = log.rank(index.trimmed_below(key)).min(after);
+    let before = log.position(values.0)?;
+    let ranks = (if before < after { before.max(kept.saturating_sub(1)) } else { before }, after);
     let step = Step { key, last_op: ops.0, op: ops.1, values, ranks };
     (step.skips() || step.goes_back()).then_some(step)
 }
@@ -114,7 +118,7 @@ fn between(
                 let keys = last.entry(op.process).or_default();
                 for (key, (first, latest)) in edges {
                     if let (Some((last_op, before)), Some(log)) = (keys.get(&key), index.log(key)) {
-                        step(log, key, (*last_op, id), (*before, first)).map(&mut each);
+                        step(index, log, key, (*last_op, id), (*before, first)).map(&mut each);
                     }
                     if moves(op.outcome) {
                         keys.insert(key, (id, latest));
@@ -159,7 +163,7 @@ pub(super) fn inside_polls(index: &Index, mut each: impl FnMut(Step)) {
             }
             let mut to = |value: u64| {
                 if let Some(before) = last.insert(key, value) {
-                    step(log, key, (id, id), (before, value)).map(&mut each);
+                    step(index, log, key, (id, id), (before, value)).map(&mut each);
                 }
             };
             match *reading {
@@ -189,7 +193,7 @@ pub(super) fn inside_sends(index: &Index, mut each: impl FnMut(Step)) {
         for sent in index.sends(op) {
             let before = last.insert(sent.key, sent.value);
             if let (Some(before), Some(log)) = (before, index.log(sent.key)) {
-                step(log, sent.key, (id, id), (before, sent.value)).map(&mut each);
+                step(index, log, sent.key, (id, id), (before, sent.value)).map(&mut each);
             }
         }
     }

@@ -303,7 +303,7 @@ mod tests {
     fn a_planned_final_read_that_is_missing_makes_a_run_unknown() {
         let mut tale = clean();
         tale.header.final_replicas = 1;
-        assert_eq!(tale.summary().reasons, ["0: 0 of 1 replicas were read at the end"]);
+        assert_eq!(tale.summary().reasons, ["partition 0: 0 of 1 replicas were read at the end"]);
         let copy = Replica {
             node: "n1".into(),
             key: X,

@@ -1,4 +1,5 @@
-//! `unseen`: an acknowledged value that no `ok` poll ever returned, up to the end of the history.
+//! `unseen`: an acknowledged value that no `ok` poll ever returned, up to the end of the
+//! history, and that was not trimmed.
 
 use super::anomaly::{Found, Name, Proof};
 use crate::history::Outcome;
@@ -10,7 +11,9 @@ pub(super) fn check(index: &Index) -> Found {
     for (id, op) in index.numbered().filter(|(_, op)| op.outcome == Outcome::Ok) {
         for sent in index.sends(op) {
             let note = index.log(sent.key).and_then(|log| log.note(sent.value));
-            if !note.is_some_and(|note| note.read_ok) {
+            let at = sent.offset.or_else(|| note?.at);
+            let trimmed = at.is_some_and(|at| at < index.trimmed_below(sent.key));
+            if !trimmed && !note.is_some_and(|note| note.read_ok) {
                 found.add(index, Name::Unseen, Some(sent.key), &Proof::ops(&[id]), || {
                     format!("value {} was acknowledged and never read", sent.value)
                 });

@@ -92,11 +92,11 @@ impl Default for Header {
 }
 
 impl Header {
-    /// A key as a person names it: `orders/3`, or its number.
+    /// A key as a person names it: `orders/3`, or `partition 3`.
     pub fn name_of(&self, key: Key) -> String {
         match self.keys.get(&key) {
             Some(Partition { topic, partition }) => format!("{topic}/{partition}"),
-            None => key.to_string(),
+            None => format!("partition {key}"),
         }
     }
 }

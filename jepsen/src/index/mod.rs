@@ -66,6 +66,7 @@ pub struct Index {
     /// Reads that showed the right value in other bytes: by whom, key, offset.
     pub clashes: Vec<(OpId, Key, u64)>,
     logs: BTreeMap<Key, Log>,
+    trimmed: BTreeMap<Key, u64>,
     sends: Vec<SentAt>,
     readings: Vec<Reading>,
     keys_of: Vec<(OpId, Vec<Key>)>,
@@ -162,6 +163,29 @@ impl Index {
             .iter()
             .filter(|copy| copy.key == key && copy.source == Source::Served && copy.complete)
             .max_by_key(|copy| (copy.round, copy.high_watermark))
+    }
+
+    /// The highest log start of a key that anybody ever told or asked for: what lies below may have been removed
+    /// on purpose, at any time.
+    pub fn trimmed_below(&self, key: Key) -> u64 {
+        self.trimmed.get(&key).copied().unwrap_or_default()
+    }
+
+    fn find_trims(&mut self) {
+        let starts = self.marks.iter().filter(|mark| mark.kind == MarkKind::LogStart);
+        let starts = starts.map(|mark| (mark.key, mark.offset));
+        let trims = self.metadata.iter().filter_map(|act| match act.body {
+            MetadataBody::Trimmed { key, offset } => Some((key, offset)),
+            MetadataBody::Exists { .. }
+            | MetadataBody::Described { .. }
+            | MetadataBody::Set { .. }
+            | MetadataBody::Got { .. } => None,
+        });
+        let copies = self.copies.iter().map(|copy| (copy.key, copy.log_start));
+        for (key, offset) in starts.chain(trims).chain(copies) {
+            let below = self.trimmed.entry(key).or_default();
+            *below = (*below).max(offset);
+        }
     }
 
     /// The events of these operations, both ends, ascending.

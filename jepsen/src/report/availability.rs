@@ -1,0 +1,178 @@
+//! When partitions took no records, and how soon after a fault they did again.
+
+use std::collections::BTreeMap;
+
+use crate::history::{FaultStage, Key, Outcome};
+use crate::index::Index;
+
+/// A shorter time without an acknowledgement is no gap.
+const GAP_MIN: u64 = 100_000_000;
+/// Nor is one that is not this much longer than the partition's median.
+const GAP_MEDIANS: u64 = 20;
+
+/// A time in which a partition acknowledged nothing though it was asked to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The partition.
+    pub key: Key,
+    /// The last acknowledgement before.
+    pub from: u64,
+    /// The first one after.
+    pub to: u64,
+    /// The faults that were at work, or had been healed shortly before.
+    pub causes: Vec<String>,
+}
+
+/// How soon a partition acknowledged again what was sent after a fault had hit it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failover {
+    /// The fault.
+    pub fault: String,
+    /// The partition.
+    pub key: Key,
+    /// When the fault came.
+    pub at: u64,
+    /// How long it took.
+    pub nanos: u64,
+}
+
+/// A fault from its injection to its healing.
+pub(super) struct Span<'a> {
+    pub(super) name: &'a str,
+    pub(super) from: u64,
+    pub(super) to: u64,
+    pub(super) nodes: &'a [String],
+    pub(super) keys: &'a [Key],
+}
+
+/// All faults; one that never healed lasts to the end.
+pub(super) fn spans(index: &Index) -> Vec<Span<'_>> {
+    let mut spans: Vec<Span<'_>> = Vec::new();
+    let mut open: BTreeMap<(&str, u64), usize> = BTreeMap::new();
+    for (_, time, fault) in &index.faults {
+        let which = (fault.name.as_str(), fault.id);
+        match fault.stage {
+            FaultStage::Inject | FaultStage::Once => {
+                let to = if fault.stage == FaultStage::Once { *time } else { index.ended };
+                open.insert(which, spans.len());
+                let (name, nodes, keys) = (fault.name.as_str(), &fault.nodes, &fault.keys);
+                spans.push(Span { name, from: *time, to, nodes, keys });
+            }
+            FaultStage::Heal => {
+                let span = open.remove(&which).and_then(|place| spans.get_mut(place));
+                if let Some(span) = span {
+                    span.to = *time;
+                }
+            }
+            FaultStage::Skip => {}
+        }
+    }
+    spans
+}
+
+/// Acknowledgements per partition, ascending: when sent, when acknowledged.
+fn acks(index: &Index) -> BTreeMap<Key, Vec<(u64, u64)>> {
+    let mut acks: BTreeMap<Key, Vec<(u64, u64)>> = BTreeMap::new();
+    for op in index.ops.iter().filter(|op| op.outcome == Outcome::Ok) {
+        let mut last = None;
+        for sent in index.sends(op) {
+            if last.replace(sent.key) != Some(sent.key) {
+                acks.entry(sent.key).or_default().push((op.began, op.ended));
+            }
+        }
+    }
+    acks
+}
+
+/// All gaps, in the order in which they began.
+pub fn gaps(index: &Index) -> Vec<Gap> {
+    let spans = spans(index);
+    let mut gaps = Vec::new();
+    for (key, acks) in acks(index) {
+        let pairs = || acks.iter().zip(acks.iter().skip(1));
+        let mut between: Vec<u64> =
+            pairs().map(|(one, next)| next.1.saturating_sub(one.1)).collect();
+        between.sort_unstable();
+        let median = between.get(between.len() / 2).copied().unwrap_or_default();
+        let floor = GAP_MIN.max(median.saturating_mul(GAP_MEDIANS));
+        for ((_, from), (_, to)) in pairs().filter(|(one, next)| next.1 - one.1 >= floor) {
+            // A fault's shadow: what it broke may take as long again as it lasted to come back.
+            let near = spans.iter().filter(|span| {
+                span.from <= *to
+                    && span.to.saturating_add(span.to - span.from).max(span.to) >= *from
+            });
+            let mut causes: Vec<String> = near.map(|span| span.name.to_owned()).collect();
+            causes.sort_unstable();
+            causes.dedup();
+            gaps.push(Gap { key, from: *from, to: *to, causes });
+        }
+    }
+    gaps.sort_unstable_by_key(|gap| (gap.from, gap.key));
+    gaps
+}
+
+/// All failovers, in the order of the faults.
+pub fn failovers(index: &Index) -> Vec<Failover> {
+    let acks = acks(index);
+    let mut failovers = Vec::new();
+    for span in spans(index) {
+        for key in span.keys {
+            let after = acks.get(key).map(Vec::as_slice).unwrap_or_default();
+            let first =
+                after.iter().filter(|(sent, _)| *sent >= span.from).map(|(_, acked)| *acked).min();
+            if let Some(acked) = first {
+                let fault = span.name.to_owned();
+                failovers.push(Failover {
+                    fault,
+                    key: *key,
+                    at: span.from,
+                    nanos: acked - span.from,
+                });
+            }
+        }
+    }
+    failovers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::Kind::Ok;
+    use crate::history::{Fault, Operation, Process};
+    use crate::model::tale::{Tale, X};
+
+    fn tale() -> Tale {
+        let fault = Fault {
+            name: "kill-leader".into(),
+            id: 1,
+            stage: FaultStage::Once,
+            nodes: vec!["n1".into()],
+            keys: vec![X],
+            effect: BTreeMap::new(),
+            why: String::new(),
+        };
+        let mut tale =
+            (0..20).fold(Tale::new(), |tale, value| tale.send(0, Ok, &[(X, value, value)]));
+        tale = tale.told(Process::Nemesis, Operation::Fault(fault)).send(0, Ok, &[(X, 20, 20)]);
+        let events = tale.events.len();
+        for event in &mut tale.events[events - 2..] {
+            event.time += 300_000_000;
+        }
+        tale
+    }
+
+    #[test]
+    fn a_gap_names_the_fault_that_lies_in_it() {
+        let gaps = gaps(&tale().index());
+        assert_eq!(gaps.len(), 1);
+        assert_eq!(gaps[0].causes, ["kill-leader"]);
+        assert_eq!(gaps[0].to - gaps[0].from, 303_000_000);
+    }
+
+    #[test]
+    fn a_failover_lasts_from_the_fault_to_the_first_new_acknowledgement() {
+        let failovers = failovers(&tale().index());
+        assert_eq!(failovers.len(), 1);
+        assert_eq!(failovers[0].nanos, 302_000_000);
+    }
+}

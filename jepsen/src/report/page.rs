@@ -1,0 +1,230 @@
+//! The page: verdict first, then what proves it, then what happened.
+
+use super::availability::{Failover, failovers, gaps, spans};
+use super::chart::{distribution, latency, put, seconds, throughput};
+use super::lanes::{colour, nodes, partitions};
+use super::{Report, escaped};
+use crate::check::{Anomaly, Name};
+use std::fmt::Write as _;
+
+const STYLE: &str = include_str!("page.css");
+/// Anomalies of each name that are shown with their lines.
+const ANOMALIES_MAX: usize = 4;
+/// Gaps that are listed, the longest first.
+const GAPS_MAX: usize = 20;
+
+pub(super) fn page(report: &Report<'_>) -> String {
+    let summary = report.summary;
+    let mut page = String::new();
+    let title = format!("{} · {} · seed {}", summary.verdict, summary.workload, summary.seed);
+    put!(
+        page,
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>{}</title><style>{STYLE}</style></head><body>",
+        escaped(&title)
+    );
+    verdict(report, &mut page);
+    coverage(report, &mut page);
+    anomalies(report, &mut page);
+    over_time(report, &mut page);
+    operations(report, &mut page);
+    page + "</body></html>\n"
+}
+
+fn verdict(report: &Report<'_>, page: &mut String) {
+    let summary = report.summary;
+    let (verdict, workload) = (summary.verdict, escaped(&summary.workload));
+    put!(
+        page,
+        "<header class=\"{verdict}\"><h1>{verdict}</h1><p>workload {workload}, seed {}</p></header>",
+        summary.seed
+    );
+    let injected: u64 = summary.faults.values().map(|fault| fault.injected).sum();
+    let bad: u64 = summary.anomalies.values().sum();
+    page.push_str("<section class=\"facts\">");
+    for (number, words) in [
+        (summary.acknowledged.to_string(), "records acknowledged"),
+        (summary.lost.to_string(), "of them lost"),
+        (bad.to_string(), "anomalies"),
+        (injected.to_string(), "faults injected"),
+        (format!("{:.1} s", summary.seconds), "of run"),
+        (summary.events.to_string(), "events"),
+    ] {
+        put!(page, "<div><b>{number}</b>{words}</div>");
+    }
+    page.push_str("</section>");
+    if !summary.reasons.is_empty() {
+        page.push_str("<section class=\"doubt\"><h2>What this run does not prove</h2><ul>");
+        for reason in &summary.reasons {
+            put!(page, "<li>{}</li>", escaped(reason));
+        }
+        page.push_str("</ul></section>");
+    }
+    if !report.index.header.environment.is_empty() {
+        page.push_str("<section><h2>Environment</h2><table>");
+        for (name, value) in &report.index.header.environment {
+            put!(page, "<tr><th>{}</th><td>{}</td></tr>", escaped(name), escaped(value));
+        }
+        page.push_str("</table></section>");
+    }
+}
+
+fn coverage(report: &Report<'_>, page: &mut String) {
+    page.push_str("<section><h2>Faults and what they did</h2>");
+    if report.summary.faults.is_empty() {
+        page.push_str("<p>No fault was injected.</p></section>");
+        return;
+    }
+    page.push_str("<table><tr><th>fault</th><th class=\"n\">injected</th><th class=\"n\">with effect</th><th class=\"n\">skipped</th><th>measured effect</th></tr>");
+    for (name, fault) in &report.summary.faults {
+        let effects = fault.effect.iter().map(|(name, amount)| format!("{name} {amount}"));
+        let reasons = fault.reasons.iter().cloned();
+        let words: Vec<String> = effects.chain(reasons).collect();
+        let class = if fault.injected > 0 && fault.effective == 0 { " class=\"bad\"" } else { "" };
+        put!(
+            page,
+            "<tr{class}><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td>{}</td></tr>",
+            escaped(name),
+            fault.injected,
+            fault.effective,
+            fault.skipped,
+            escaped(&words.join(", "))
+        );
+    }
+    page.push_str("</table></section>");
+}
+
+fn anomalies(report: &Report<'_>, page: &mut String) {
+    let summary = report.summary;
+    put!(page, "<section><h2>Anomalies</h2>");
+    if summary.anomalies.is_empty() {
+        put!(page, "<p>None of {} kinds.</p>", Name::ALL.len());
+    }
+    for (name, count) in &summary.anomalies {
+        put!(
+            page,
+            "<h3>{name} <span class=\"count\">{count}</span></h3><p>{}</p>",
+            escaped(name.meaning())
+        );
+        let shown = summary.shown.iter().filter(|anomaly| anomaly.name == *name);
+        for anomaly in shown.take(ANOMALIES_MAX) {
+            lines(report, anomaly, page);
+        }
+    }
+    if !summary.allowed.is_empty() {
+        page.push_str("<h3>Allowed, and counted</h3><table>");
+        for (name, count) in &summary.allowed {
+            put!(
+                page,
+                "<tr><td>{name}</td><td class=\"n\">{count}</td><td>{}</td></tr>",
+                escaped(name.meaning())
+            );
+        }
+        page.push_str("</table>");
+    }
+    page.push_str("</section>");
+}
+
+fn lines(report: &Report<'_>, anomaly: &Anomaly, page: &mut String) {
+    let key = anomaly.key.map(|key| report.index.header.name_of(key) + ": ").unwrap_or_default();
+    put!(
+        page,
+        "<div class=\"anomaly\"><p>{}{}</p><table class=\"lines\">",
+        escaped(&key),
+        escaped(&anomaly.what)
+    );
+    for event in &anomaly.events {
+        let Some(line) = report.excerpt.lines.get(event) else { continue };
+        put!(
+            page,
+            "<tr class=\"{kind}\"><td class=\"n\">{event}</td><td class=\"n\">{:.4} s</td><td>{}</td><td>{kind}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+            seconds(line.time),
+            escaped(&line.process),
+            escaped(&line.f),
+            escaped(&line.node),
+            escaped(&line.value),
+            kind = line.kind,
+        );
+    }
+    page.push_str("</table></div>");
+}
+
+fn over_time(report: &Report<'_>, page: &mut String) {
+    let index = report.index;
+    let spans = spans(index);
+    let gaps = gaps(index);
+    page.push_str("<section><h2>Over time</h2><p class=\"key\"><i class=\"ok\"></i>ok <i class=\"info\"></i>unknown <i class=\"fail\"></i>failed <i class=\"band\"></i>a fault at work</p>");
+    put!(page, "<h3>Operations per second</h3>{}", throughput(index, &spans));
+    put!(page, "<h3>Latency</h3>{}", latency(index, &spans));
+    page.push_str("<h3>Nodes</h3><p class=\"key\"><i class=\"up\"></i>up <i class=\"down\"></i>down <i class=\"paused\"></i>paused <i class=\"cut\"></i>cut off <i class=\"disk\"></i>disk fault</p>");
+    page.push_str(&nodes(index, &spans));
+    page.push_str("<h3>Partitions</h3><p class=\"key\">");
+    for node in &index.header.nodes {
+        put!(page, "<i class=\"leader{}\"></i>led by {} ", colour(index, node), escaped(node));
+    }
+    page.push_str(
+        "<i class=\"none\"></i>without leader <i class=\"gap\"></i>acknowledged nothing</p>",
+    );
+    page.push_str(&partitions(index, &spans, &gaps));
+    page.push_str("</section>");
+    let failovers = failovers(index);
+    if !failovers.is_empty() {
+        failover(&failovers, page);
+    }
+    if !gaps.is_empty() {
+        let mut longest = gaps;
+        longest.sort_by_key(|gap| std::cmp::Reverse(gap.to - gap.from));
+        put!(
+            page,
+            "<section><h2>Unavailability</h2><p>{} times a partition acknowledged nothing for much longer than usual; the longest:</p>",
+            longest.len()
+        );
+        page.push_str("<table><tr><th>partition</th><th class=\"n\">from</th><th class=\"n\">for</th><th>cause</th></tr>");
+        for gap in longest.iter().take(GAPS_MAX) {
+            let causes =
+                if gap.causes.is_empty() { "none known".to_owned() } else { gap.causes.join(", ") };
+            put!(
+                page,
+                "<tr><td>{}</td><td class=\"n\">{:.2} s</td><td class=\"n\">{:.0} ms</td><td>{}</td></tr>",
+                escaped(&index.header.name_of(gap.key)),
+                seconds(gap.from),
+                seconds(gap.to - gap.from) * 1e3,
+                escaped(&causes)
+            );
+        }
+        page.push_str("</table></section>");
+    }
+}
+
+/// The time that a share of all, in hundredths, did not exceed.
+fn percentile(sorted: &[u64], hundredths: usize) -> f64 {
+    let place = (sorted.len() * hundredths).div_ceil(100).saturating_sub(1);
+    sorted.get(place).copied().map_or(0.0, seconds) * 1e3
+}
+
+fn failover(failovers: &[Failover], page: &mut String) {
+    let mut nanos: Vec<u64> = failovers.iter().map(|failover| failover.nanos).collect();
+    nanos.sort_unstable();
+    put!(
+        page,
+        "<section><h2>Failover</h2><p>{} partitions were hit; from the fault to the first acknowledgement of something sent after it: median {:.0} ms, 99 % within {:.0} ms, at most {:.0} ms.</p>{}</section>",
+        nanos.len(),
+        percentile(&nanos, 50),
+        percentile(&nanos, 99),
+        percentile(&nanos, 100),
+        distribution(failovers)
+    );
+}
+
+fn operations(report: &Report<'_>, page: &mut String) {
+    page.push_str("<section><h2>Operations</h2><table><tr><th>operation</th><th class=\"n\">ok</th><th class=\"n\">unknown</th><th class=\"n\">failed</th></tr>");
+    for (name, outcomes) in &report.summary.operations {
+        put!(
+            page,
+            "<tr><td>{name}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
+            outcomes.ok,
+            outcomes.info,
+            outcomes.fail
+        );
+    }
+    page.push_str("</table></section>");
+}
