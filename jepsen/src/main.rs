@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use command::{doctor, janitor, run};
+use command::{check, doctor, janitor, run};
 
 /// Does harm to Ottla clusters, and judges what came of it.
 #[derive(Debug, Parser)]
@@ -20,6 +20,10 @@ enum Command {
     Replay(Box<run::ReplayArguments>),
     /// Plays one of the schedules that broke others
     Scenario(Box<run::ScenarioArguments>),
+    /// Judges a history: 0 valid, 1 invalid, 2 unknown
+    Check(check::Arguments),
+    /// Writes a history that no cluster made, from a model that does right
+    Imagine(check::Imagine),
     /// Clears away what a run made, once its standard input ends
     #[command(hide = true)]
     Janitor,
@@ -31,6 +35,8 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run::run_command(*arguments),
         Command::Replay(arguments) => run::replay(*arguments),
         Command::Scenario(arguments) => run::scenario(*arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Imagine(arguments) => check::imagine(&arguments),
         Command::Janitor => janitor::run(),
     }
 }

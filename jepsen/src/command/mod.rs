@@ -1,5 +1,6 @@
 //! One file per verb.
 
+pub(crate) mod check;
 pub(crate) mod doctor;
 pub(crate) mod janitor;
 pub(crate) mod run;
