@@ -1,6 +1,7 @@
 //! The codecs of a batch, by Kafka's number and by Kafka's name.
 
 use super::BatchError;
+use super::header::CODEC;
 use std::fmt;
 use std::str::FromStr;
 
@@ -43,7 +44,7 @@ impl Compression {
 
     /// The codec that bits 0–2 of the attributes name.
     pub(super) fn from_attributes(attributes: i16) -> Result<Self, BatchError> {
-        match attributes & 0b111 {
+        match attributes & CODEC {
             0 => Ok(Self::None),
             1 => Ok(Self::Gzip),
             2 => Ok(Self::Snappy),

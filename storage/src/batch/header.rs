@@ -13,8 +13,8 @@
 //!
 //! `length` counts the bytes after itself, so a batch has `length + 12` bytes and at least 61.
 
-use super::{BatchError, Compression};
-use bytes::{Buf, BufMut};
+use super::{BatchError, Compression, RecordBatch, deflate};
+use bytes::{Buf, BufMut, Bytes};
 
 /// Bytes before the records of a batch.
 pub const HEADER_BYTES: usize = 61;
@@ -30,7 +30,10 @@ const CRC_END: usize = 21;
 const LAST_DELTA_AT: usize = 23;
 const PRODUCER_AT: usize = 43;
 
-const LOG_APPEND_TIME: i16 = 1 << 3;
+/// The largest timestamp is every record's.
+pub(super) const LOG_APPEND_TIME: i16 = 1 << 3;
+/// Where the codec stands in the attributes.
+pub(super) const CODEC: i16 = 0b111;
 const TRANSACTIONAL: i16 = 1 << 4;
 const CONTROL: i16 = 1 << 5;
 
@@ -81,7 +84,7 @@ impl Header {
         })
     }
 
-    /// Reads the fields of bytes that are one batch exactly, with a codec and a count that can be.
+    /// Reads the fields of bytes that are one batch exactly, with a codec and counts that can be.
     pub(super) fn read_framed(batch: &[u8]) -> Result<Self, BatchError> {
         let header = Self::read(batch)?;
         let need = header.batch_bytes()?;
@@ -113,12 +116,25 @@ impl Header {
         Compression::from_attributes(self.attributes)
     }
 
-    /// How many records it says there are.
+    /// How many records it says there are: at most as many as it takes offsets, fewer (or none) once it
+    /// was compacted.
     pub(super) fn records(&self) -> Result<u32, BatchError> {
+        let span = self.span()?;
         u32::try_from(self.record_count)
             .ok()
-            .filter(|count| *count > 0)
+            .filter(|count| *count <= span)
             .ok_or_else(|| BatchError::Invalid(format!("record count {}", self.record_count)))
+    }
+
+    /// How many offsets it takes: those of its records, and of those compacted away.
+    pub(super) fn span(&self) -> Result<u32, BatchError> {
+        u32::try_from(self.last_offset_delta)
+            .ok()
+            .and_then(|last| last.checked_add(1))
+            .filter(|span| i32::try_from(*span).is_ok())
+            .ok_or_else(|| {
+                BatchError::Invalid(format!("last offset delta {}", self.last_offset_delta))
+            })
     }
 
     /// The time that all records have in place of their own, if the log's clock gave it.
@@ -141,6 +157,7 @@ impl Header {
         if self.attributes & TRANSACTIONAL != 0 {
             return refuse("transactional batch; transactions are not supported".to_owned());
         }
+        // Only compaction makes holes.
         if self.last_offset_delta.checked_add(1) != Some(self.record_count) {
             return refuse(format!(
                 "last offset delta {} with record count {}",
@@ -160,6 +177,15 @@ impl Header {
             ));
         }
         Ok(())
+    }
+
+    /// A batch with these fields and records in a codec.
+    pub(super) fn with_records(mut self, codec: Compression, records: &[u8]) -> RecordBatch {
+        self.attributes = (self.attributes & !CODEC) | codec.attributes();
+        let mut batch = vec![0; HEADER_BYTES];
+        deflate::deflate(codec, records, &mut batch);
+        self.seal(&mut batch);
+        RecordBatch::sealed(Bytes::from(batch))
     }
 
     /// Writes the fields over the first 61 bytes, with the length and the checksum of what is there.
@@ -211,10 +237,17 @@ pub fn stamped_head(batch: &[u8], base_offset: i64, leader_epoch: i32) -> [u8; 1
     stamped
 }
 
-/// What a log needs of a batch's header: record count and largest timestamp. Reads 61 bytes.
+/// What a log needs of a batch's header: how many offsets it takes and its largest timestamp. Reads 61
+/// bytes.
 pub fn summary(batch: &[u8]) -> Result<(u32, i64), BatchError> {
     let header = Header::read(batch)?;
-    Ok((header.records()?, header.max_timestamp))
+    header.records()?;
+    Ok((header.span()?, header.max_timestamp))
+}
+
+/// Whether compaction left no record of a batch. Reads 61 bytes.
+pub fn is_empty(batch: &[u8]) -> bool {
+    Header::read(batch).is_ok_and(|header| header.record_count == 0)
 }
 
 /// Which of its producer's records an idempotent batch holds.
@@ -306,6 +339,19 @@ mod tests {
     }
 
     #[test]
+    fn a_compacted_header_takes_the_offsets_of_all_its_records() {
+        for record_count in [0, 1, 5] {
+            let bytes = sealed(Header { record_count, ..HEADER });
+            let read = Header::read_framed(&bytes).unwrap();
+            assert_eq!(
+                (read.records().unwrap(), read.span().unwrap()),
+                (record_count.cast_unsigned(), 5)
+            );
+            assert_eq!(summary(&bytes), Ok((5, 7)));
+        }
+    }
+
+    #[test]
     fn the_checksum_begins_at_the_attributes() {
         for at in 0..HEADER_BYTES {
             let mut bytes = sealed(HEADER);
@@ -329,6 +375,8 @@ mod tests {
     #[test]
     fn a_header_that_no_leader_appends_is_refused() {
         let rows = [
+            (Header { record_count: 4, ..HEADER }, "last offset delta 4 with record count 4"),
+            (Header { record_count: 0, ..HEADER }, "last offset delta 4 with record count 0"),
             (Header { attributes: CONTROL, ..HEADER }, "control batch; only the log itself"),
             (Header { attributes: TRANSACTIONAL, ..HEADER }, "transactional batch"),
             (Header { last_offset_delta: 5, ..HEADER }, "last offset delta 5 with record count 5"),
@@ -380,7 +428,12 @@ mod tests {
         assert_eq!(with(8, &[0, 0, 0, 50]), "record batch: 61 bytes where 62 are needed");
         assert_eq!(with(16, &[1]), "record batch: magic 1; only magic 2 is supported");
         assert_eq!(with(21, &[0, 6]), "record batch: unknown compression codec 6");
-        assert_eq!(with(57, &[0; 4]), "record batch: record count 0");
         assert_eq!(with(57, &[0xff; 4]), "record batch: record count -1");
+        assert_eq!(with(57, &[0, 0, 0, 6]), "record batch: record count 6", "of 5 offsets");
+        assert_eq!(with(23, &[0xff; 4]), "record batch: last offset delta -1");
+        assert_eq!(
+            with(23, &[0x7f, 0xff, 0xff, 0xff]),
+            "record batch: last offset delta 2147483647"
+        );
     }
 }

@@ -16,6 +16,8 @@
 //! - no number found in a batch makes an allocation that the bytes at hand, or the limit given for
 //!   what they inflate to, do not justify;
 //! - keys and values are slices of the batch, or of the one buffer it was inflated into;
+//! - a batch takes as many offsets as it was built with; compaction leaves holes among its records, or no
+//!   record at all, but never another span;
 //! - base offset and leader epoch lie outside the checksum, so that a log stamps them with 16 bytes.
 
 mod build;
@@ -33,7 +35,7 @@ mod xerial;
 pub use build::BatchBuilder;
 pub use compression::{Compression, UnknownCompression};
 pub use error::BatchError;
-pub use header::{HEADER_BYTES, Sequenced, stamped_head, summary};
+pub use header::{HEADER_BYTES, Sequenced, is_empty, stamped_head, summary};
 pub use record::{HeaderRefs, Record, RecordHeader, RecordRef};
 pub use record_batch::RecordBatch;
 pub use records::{RecordIter, Records};

@@ -1,8 +1,9 @@
 //! A batch: bytes that passed a check, and what can be asked of them.
 
-use super::header::Header;
+use super::header::{Header, LOG_APPEND_TIME};
 use super::{
-    BatchBuilder, BatchError, Compression, HEADER_BYTES, Record, Records, Sequenced, inflate,
+    BatchBuilder, BatchError, Compression, HEADER_BYTES, Record, RecordRef, Records, Sequenced,
+    inflate,
 };
 use bytes::{Bytes, BytesMut};
 
@@ -37,7 +38,7 @@ impl RecordBatch {
     }
 
     /// Wraps bytes that came from our own log, which has its own checksums: checks only that the
-    /// header is there and fits (length, magic, codec, count).
+    /// header is there and fits (length, magic, codec, counts).
     pub fn stored(bytes: Bytes) -> Result<Self, BatchError> {
         Header::read_framed(&bytes)?;
         Ok(Self { bytes })
@@ -52,6 +53,22 @@ impl RecordBatch {
                 return Err(BatchError::Short { need, have: bytes.len() });
             }
             batches.push(Self::check(bytes.split_to(need))?);
+        }
+        Ok(batches)
+    }
+
+    /// Splits concatenated batches that a log gave: as [`RecordBatch::split`], but a compacted batch, with
+    /// holes or without any record, is one too.
+    pub fn split_stored(mut bytes: Bytes) -> Result<Vec<Self>, BatchError> {
+        let mut batches = Vec::new();
+        while !bytes.is_empty() {
+            let need = Header::read(&bytes)?.batch_bytes()?;
+            if need > bytes.len() {
+                return Err(BatchError::Short { need, have: bytes.len() });
+            }
+            let batch = bytes.split_to(need);
+            Header::read_framed(&batch)?.check_crc(&batch)?;
+            batches.push(Self { bytes: batch });
         }
         Ok(batches)
     }
@@ -106,6 +123,50 @@ impl RecordBatch {
         Ok(records)
     }
 
+    /// The batch without the records that `keep` does not keep; `None` if it keeps all. Offsets, times and
+    /// producer stay as they were, and so does the codec, unless no record is left: then nothing but the
+    /// header is, without a timestamp. Inflates at most `inflated_bytes_max`.
+    pub fn retain(
+        &self,
+        inflated_bytes_max: usize,
+        keep: impl FnMut(&RecordRef<'_>) -> bool,
+    ) -> Result<Option<Self>, BatchError> {
+        let mut header = self.header();
+        let codec = header.compression()?;
+        let Some(left) = self.decode(inflated_bytes_max)?.retain(keep)? else { return Ok(None) };
+        header.record_count = i32::try_from(left.count).expect("fewer than there were");
+        if header.log_append_time().is_none() || left.count == 0 {
+            header.max_timestamp = left.max_timestamp;
+        }
+        let codec = if left.count == 0 { Compression::None } else { codec };
+        Ok(Some(header.with_records(codec, &left.block)))
+    }
+
+    /// The same records in another codec. Inflates at most `inflated_bytes_max`.
+    pub fn recompress(
+        self,
+        codec: Compression,
+        inflated_bytes_max: usize,
+    ) -> Result<Self, BatchError> {
+        let header = self.header();
+        if header.compression()? == codec {
+            return Ok(self);
+        }
+        let block = self.bytes.slice(HEADER_BYTES..);
+        let block = inflate::inflate(header.compression()?, block, inflated_bytes_max)?;
+        Ok(header.with_records(codec, &block))
+    }
+
+    /// The same records, all with the time of their log (ms).
+    pub fn with_log_append_time(self, now_ms: i64) -> Self {
+        let mut header = self.header();
+        header.attributes |= LOG_APPEND_TIME;
+        header.max_timestamp = now_ms;
+        let mut bytes = self.bytes.try_into_mut().unwrap_or_else(BytesMut::from);
+        header.seal(&mut bytes);
+        Self { bytes: bytes.freeze() }
+    }
+
     /// The bytes.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
@@ -126,9 +187,19 @@ impl RecordBatch {
         self.header().leader_epoch
     }
 
-    /// How many records.
+    /// How many records are in it; none is left in one that was compacted away.
     pub fn record_count(&self) -> u32 {
         self.header().records().expect("checked when it was made")
+    }
+
+    /// How many offsets it takes: those of its records, and of those compacted away.
+    pub fn span(&self) -> u32 {
+        self.header().span().expect("checked when it was made")
+    }
+
+    /// The offset after its last, present or compacted away.
+    pub fn next_offset(&self) -> i64 {
+        self.base_offset().saturating_add(i64::from(self.span()))
     }
 
     /// The largest timestamp in ms.
