@@ -41,7 +41,8 @@ pub struct Header {
     pub kind: EntryKind,
     /// The offset of its first record; of a non-data entry, the next record's offset.
     pub base_offset: Offset,
-    /// Records in it; 0 for a non-data entry.
+    /// Offsets it takes: those of its records, and of those that were compacted away; 0 for a non-data
+    /// entry.
     pub record_count: u32,
     /// The largest record timestamp in ms since the Unix epoch; -1 without records.
     pub max_timestamp: i64,

@@ -25,6 +25,7 @@ mod entry;
 mod flush;
 mod ids;
 mod log;
+mod roll;
 mod state;
 mod store;
 
@@ -33,5 +34,6 @@ pub use entry::{Entry, EntryKind, Header, Marker, StoredEntry};
 pub use flush::FlushPolicy;
 pub use ids::{GroupId, Index, Offset, Position, Term};
 pub use log::{Done, Log, LogState, SealedEnd};
+pub use roll::Roll;
 pub use state::{Change, State, Table};
 pub use store::{EngineKind, Store, StoreOptions};

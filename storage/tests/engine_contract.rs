@@ -60,6 +60,14 @@ contract! {
     a_segment_that_exists_is_not_created,
     a_removed_segment_is_gone,
     a_removed_group_is_gone,
+    a_replaced_segment_reads_as_its_replacement,
+    a_replacement_is_there_after_reopening,
+    the_last_segment_is_replaced_too_and_appends_go_on_after_it,
+    a_replacement_of_other_entries_is_refused,
+    a_replacement_that_fails_half_way_leaves_each_entry_old_or_new,
+    a_segment_that_is_gone_is_not_replaced,
+    a_replacement_gives_its_space_back,
+    a_replaced_segment_can_be_cut_and_removed,
 }
 
 fn index(value: u64) -> Index {
@@ -360,4 +368,171 @@ fn a_removed_group_is_gone(make: Make) {
     assert_eq!(engine.groups().unwrap(), [GroupId::new(2)]);
     assert_eq!(engine.disk_bytes(GroupId::new(1)).unwrap(), 0);
     assert_eq!(read_all(&*engine, id(2, 0)), all_stored(&kept));
+}
+
+/// The same entries with payloads of other lengths: the even data entries shrink, the odd ones stay.
+fn compacted(frames: &[Frame]) -> Vec<Frame> {
+    let shrink = |frame: &Frame| {
+        let index = frame.header.position.index.get();
+        if frame.header.kind != EntryKind::Data || !index.is_multiple_of(2) {
+            return frame.clone();
+        }
+        let mut frame = Frame { payload: frame.payload.slice(..61), ..frame.clone() };
+        frame.header.payload_len = 61;
+        frame.header.max_timestamp = -1;
+        frame
+    };
+    frames.iter().map(shrink).collect()
+}
+
+/// Hands the frames over a few at a time, then fails if it is to.
+fn replace(
+    engine: &dyn Engine,
+    segment: SegmentId,
+    frames: &[Frame],
+    fails: bool,
+) -> io::Result<()> {
+    let mut pieces = frames.chunks(7);
+    engine.replace(segment, &mut || match pieces.next() {
+        Some(piece) => Ok(piece.to_vec()),
+        None if fails => Err(io::Error::other("the source fails")),
+        None => Ok(Vec::new()),
+    })
+}
+
+/// A log of two segments, of which the first is replaced.
+fn replaced(make: Make, old: &[Frame], new: &[Frame]) -> Opened {
+    let first = old[0].header.position.index.get();
+    let next = old.last().unwrap().header.position.index.get() + 1;
+    let opened = Opened::with(make, id(1, first), old);
+    opened.engine.create(id(1, next), base_offset(next)).unwrap();
+    assert_eq!(read_all(&*opened.engine, id(1, first)), all_stored(old));
+    replace(&*opened.engine, id(1, first), new, false).unwrap();
+    opened
+}
+
+fn a_replaced_segment_reads_as_its_replacement(make: Make) {
+    for len in [100, 5000] {
+        let old = frames(7..57, len);
+        let new = compacted(&old);
+        let Opened { engine, dir: _dir, .. } = replaced(make, &old, &new);
+        assert_eq!(read_all(&*engine, id(1, 7)), all_stored(&new));
+        for from in [7, 8, 30, 56] {
+            let read = engine.read(id(1, 7), index(from), usize::MAX).unwrap();
+            assert_eq!(read, all_stored(&new[from as usize - 7..]));
+        }
+        let headers = engine.headers(id(1, 7), index(7), usize::MAX).unwrap();
+        assert!(headers.iter().map(|entry| entry.header).eq(new.iter().map(|f| f.header)));
+        // And once more.
+        replace(&*engine, id(1, 7), &old, false).unwrap();
+        assert_eq!(read_all(&*engine, id(1, 7)), all_stored(&old));
+    }
+}
+
+fn a_replacement_is_there_after_reopening(make: Make) {
+    let old = frames(0..50, 3000);
+    let new = compacted(&old);
+    for scans in [false, true] {
+        let Opened { engine, dir: _dir, .. } = replaced(make, &old, &new).reopen();
+        if scans {
+            let headers = engine.recover(id(1, 0), known(0, Some(49))).unwrap();
+            assert!(headers.into_iter().eq(new.iter().map(|frame| frame.header)));
+        } else {
+            engine.open_sealed(id(1, 0), Offset::ZERO).unwrap();
+        }
+        engine.recover(id(1, 50), known(50, None)).unwrap();
+        assert_eq!(read_all(&*engine, id(1, 0)), all_stored(&new));
+    }
+}
+
+fn the_last_segment_is_replaced_too_and_appends_go_on_after_it(make: Make) {
+    let old = frames(0..20, 500);
+    let new = compacted(&old);
+    let opened = Opened::with(make, id(1, 0), &old);
+    replace(&*opened.engine, id(1, 0), &new, false).unwrap();
+    assert_eq!(read_all(&*opened.engine, id(1, 0)), all_stored(&new));
+    opened.engine.create(id(1, 20), base_offset(20)).unwrap();
+    let more = frames(20..25, 500);
+    opened.engine.write(id(1, 20), &more).unwrap();
+    opened.engine.barrier(&[id(1, 0), id(1, 20)]).unwrap();
+    let Opened { engine, dir: _dir, .. } = opened.reopen();
+    engine.open_sealed(id(1, 0), Offset::ZERO).unwrap();
+    engine.recover(id(1, 20), known(20, Some(24))).unwrap();
+    assert_eq!(read_all(&*engine, id(1, 0)), all_stored(&new));
+    assert_eq!(read_all(&*engine, id(1, 20)), all_stored(&more));
+}
+
+fn a_replacement_of_other_entries_is_refused(make: Make) {
+    let old = frames(0..20, 500);
+    let Opened { engine, dir: _dir, .. } = replaced(make, &old, &old);
+    let beyond = frames(0..21, 500);
+    let error = replace(&*engine, id(1, 0), &beyond, false).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{error}");
+    assert_eq!(read_all(&*engine, id(1, 0)), all_stored(&old));
+}
+
+fn a_replacement_that_fails_half_way_leaves_each_entry_old_or_new(make: Make) {
+    let old = frames(0..50, 3000);
+    let new = compacted(&old);
+    let opened = replaced(make, &old, &old);
+    let error = replace(&*opened.engine, id(1, 0), &new[..21], true).unwrap_err();
+    assert_eq!(error.to_string(), "the source fails");
+    let is_either = |engine: &dyn Engine| {
+        let read = read_all(engine, id(1, 0));
+        let either = all_stored(&old).into_iter().zip(all_stored(&new));
+        read.len() == 50
+            && read.iter().zip(either).all(|(read, (old, new))| *read == old || *read == new)
+    };
+    assert!(is_either(&*opened.engine));
+    let Opened { engine, dir: _dir, .. } = opened.reopen();
+    engine.open_sealed(id(1, 0), Offset::ZERO).unwrap();
+    engine.recover(id(1, 50), known(50, None)).unwrap();
+    assert!(is_either(&*engine));
+    replace(&*engine, id(1, 0), &new, false).unwrap();
+    assert_eq!(read_all(&*engine, id(1, 0)), all_stored(&new));
+}
+
+fn a_segment_that_is_gone_is_not_replaced(make: Make) {
+    let old = frames(0..20, 3000);
+    let opened = Opened::with(make, id(1, 0), &old);
+    let engine = &*opened.engine;
+    engine.create(id(1, 20), base_offset(20)).unwrap();
+    let mut pieces = old.chunks(7);
+    let error = engine.replace(id(1, 0), &mut || {
+        // It goes while it is replaced.
+        if engine.segments(GroupId::new(1)).unwrap().len() == 2 {
+            engine.remove(id(1, 0)).unwrap();
+        }
+        Ok(pieces.next().unwrap_or_default().to_vec())
+    });
+    assert_eq!(error.unwrap_err().kind(), io::ErrorKind::NotFound);
+    assert_eq!(engine.segments(GroupId::new(1)).unwrap(), [id(1, 20)]);
+    engine.remove_group(GroupId::new(1)).unwrap();
+    assert_eq!(replace(engine, id(1, 20), &[], false).unwrap_err().kind(), io::ErrorKind::NotFound);
+    assert_eq!(engine.disk_bytes(GroupId::new(1)).unwrap(), 0);
+}
+
+fn a_replacement_gives_its_space_back(make: Make) {
+    let old = frames(0..60, 4000);
+    let opened = Opened::with(make, id(1, 0), &old);
+    opened.engine.create(id(1, 60), base_offset(60)).unwrap();
+    let before = opened.engine.disk_bytes(GroupId::new(1)).unwrap();
+    replace(&*opened.engine, id(1, 0), &compacted(&old), false).unwrap();
+    let after = opened.engine.disk_bytes(GroupId::new(1)).unwrap();
+    assert!(after + 60_000 < before, "{before} before, {after} after");
+}
+
+fn a_replaced_segment_can_be_cut_and_removed(make: Make) {
+    let old = frames(0..20, 1000);
+    let mut all = compacted(&old);
+    let Opened { engine, dir: _dir, .. } = replaced(make, &old, &all);
+    engine.remove(id(1, 20)).unwrap();
+    engine.cut(id(1, 0), Some(index(9))).unwrap();
+    all.truncate(10);
+    let more = frames(10..13, 300);
+    engine.write(id(1, 0), &more).unwrap();
+    all.extend(more);
+    assert_eq!(read_all(&*engine, id(1, 0)), all_stored(&all));
+    engine.remove(id(1, 0)).unwrap();
+    assert_eq!(engine.segments(GroupId::new(1)).unwrap(), []);
 }

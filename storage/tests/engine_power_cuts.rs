@@ -83,6 +83,7 @@ enum Step {
     Barrier { groups: Vec<u64> },
     Cut { group: u64, keep: prop::sample::Index },
     Roll { group: u64 },
+    Replace { group: u64, which: prop::sample::Index, fails: bool },
     RemoveFirst { group: u64 },
     RemoveGroup { group: u64 },
     PowerCut,
@@ -100,6 +101,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (group.clone(), any::<prop::sample::Index>())
             .prop_map(|(group, keep)| Step::Cut { group, keep }),
         1 => group.clone().prop_map(|group| Step::Roll { group }),
+        3 => (group.clone(), any::<prop::sample::Index>(), prop::bool::weighted(0.3))
+            .prop_map(|(group, which, fails)| Step::Replace { group, which, fails }),
         1 => group.clone().prop_map(|group| Step::RemoveFirst { group }),
         1 => group.clone().prop_map(|group| Step::RemoveGroup { group }),
         3 => Just(Step::PowerCut),
@@ -123,6 +126,7 @@ impl World {
             Step::Barrier { groups } => self.barrier(&groups),
             Step::Cut { group, keep } => self.cut(group, keep),
             Step::Roll { group } => self.roll(group),
+            Step::Replace { group, which, fails } => self.replace(group, which, fails),
             Step::RemoveFirst { group } => self.remove_first(group),
             Step::RemoveGroup { group } => {
                 self.engine.remove_group(GroupId::new(group)).unwrap();
@@ -195,6 +199,33 @@ impl World {
         model.entries.truncate(kept);
         model.durable = model.durable.min(kept);
         self.version += 1;
+    }
+
+    /// As a log compacts: a segment that is followed by another, and durable.
+    fn replace(&mut self, group: u64, which: prop::sample::Index, fails: bool) {
+        let Some(log) = self.logs.get_mut(&group).filter(|log| log.len() > 1) else { return };
+        let sealed = which.index(log.len() - 1);
+        let (segment, model) = log.iter_mut().nth(sealed).unwrap();
+        if model.durable < model.entries.len() {
+            return;
+        }
+        let shrunk = model.entries.iter().map(|frame| {
+            let payload = frame.payload.slice(..frame.payload.len() / 2);
+            let payload_len = payload.len() as u32;
+            let header = Header { payload_len, ..frame.header };
+            Frame { header, payload, durable: header.position.index.previous() }
+        });
+        let shrunk: Vec<Frame> = shrunk.collect();
+        let mut pieces = shrunk.chunks(3);
+        if fails {
+            self.disk.fail_syncs(1);
+        }
+        let replaced =
+            self.engine.replace(*segment, &mut || Ok(pieces.next().unwrap_or_default().to_vec()));
+        assert_eq!(replaced.is_err(), fails, "{replaced:?}");
+        if !fails {
+            model.entries = shrunk;
+        }
     }
 
     fn remove_first(&mut self, group: u64) {

@@ -18,6 +18,7 @@ mod logs;
 use bytes::Bytes;
 use logs::{Model, append, batch, data, open, position};
 use proptest::prelude::*;
+use storage::batch::RecordBatch;
 use storage::{EngineKind, Entry, EntryKind, FlushPolicy, GroupId, Index, Log, Marker, Store};
 
 const GROUP: GroupId = GroupId::new(7);
@@ -35,6 +36,10 @@ enum Step {
     Purge(u8),
     /// Purge beyond the end.
     PurgeBeyond(u8),
+    /// Take records from this sealed segment.
+    Rewrite(u8),
+    /// End the segment that takes entries.
+    Seal,
     /// Open the store again, after a clean end or without one.
     Reopen(bool),
 }
@@ -59,6 +64,8 @@ fn step() -> impl Strategy<Value = Step> {
         3 => any::<u8>().prop_map(Step::Truncate),
         2 => any::<u8>().prop_map(Step::Purge),
         1 => (0_u8..3).prop_map(Step::PurgeBeyond),
+        4 => any::<u8>().prop_map(Step::Rewrite),
+        1 => Just(Step::Seal),
         2 => any::<bool>().prop_map(Step::Reopen),
     ]
 }
@@ -133,6 +140,8 @@ impl Run {
             Step::PurgeBeyond(more) => {
                 self.purge(self.model.marker(self.model.next() + u64::from(*more)));
             }
+            Step::Rewrite(which) => self.rewrite(*which),
+            Step::Seal => self.log.as_ref().unwrap().seal().unwrap(),
             Step::Reopen(clean) => {
                 if *clean {
                     self.store.as_ref().unwrap().close().unwrap();
@@ -146,6 +155,26 @@ impl Run {
         }
         self.model.check(self.log());
         self.check_ends();
+    }
+
+    /// Of a third of the batches all records go, of a third some.
+    fn rewrite(&mut self, which: u8) {
+        let ends = self.log().sealed_ends();
+        let Some(end) = ends.get(usize::from(which) % ends.len().max(1)) else { return };
+        self.log().sync().unwrap();
+        let log = self.log.clone().unwrap();
+        self.model.rewrite(end.marker.position.index.get(), &log, |index, payload| {
+            let batch = RecordBatch::stored(payload.clone()).unwrap();
+            let keep = |offset: i64| match (index + u64::from(which)) % 3 {
+                0 => true,
+                1 => offset % 2 == 0,
+                _ => false,
+            };
+            // Its base offset is not stamped in the model.
+            let base = batch.base_offset();
+            let left = batch.retain(1 << 20, |record| keep(record.offset - base)).unwrap();
+            left.map(RecordBatch::into_bytes)
+        });
     }
 
     fn purge(&mut self, marker: Marker) {

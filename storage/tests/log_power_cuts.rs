@@ -30,6 +30,7 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use storage::batch::RecordBatch;
 use storage::disk::FaultyDisk;
 use storage::{
     EngineKind, FlushPolicy, GroupId, Header, Index, Log, Marker, Offset, Position, Store,
@@ -43,6 +44,8 @@ enum Step {
     Truncate(u8),
     Purge(u8),
     PurgeBeyond,
+    /// Take the records of some batches of this sealed segment.
+    Rewrite(u8),
     Vote,
     Checkpoint,
     /// The process dies and starts again; the page cache stays.
@@ -58,6 +61,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => any::<u8>().prop_map(Step::Truncate),
         1 => any::<u8>().prop_map(Step::Purge),
         1 => Just(Step::PurgeBeyond),
+        3 => any::<u8>().prop_map(Step::Rewrite),
         2 => Just(Step::Vote),
         1 => Just(Step::Checkpoint),
         1 => Just(Step::Kill),
@@ -188,6 +192,7 @@ impl Run {
                 let position = position(self.term, self.now().next + 2);
                 self.purge(Marker { position, next_offset });
             }
+            Step::Rewrite(which) => self.rewrite(*which),
             Step::Vote => {
                 self.votes += 1;
                 self.past.push(self.quiet_past());
@@ -264,6 +269,32 @@ impl Run {
         self.checkpoint = self.checkpoint.take().filter(|(at, _)| at.index.get() < past.next);
         self.log().truncate_after(last.map(Index::new)).unwrap();
         self.past.push(past);
+    }
+
+    /// As compaction does: durable before, durable after; at no time anything but the one or the other.
+    fn rewrite(&mut self, which: u8) {
+        self.step(&Step::Wait);
+        let ends = self.log().sealed_ends();
+        let Some(end) = ends.get(usize::from(which) % ends.len().max(1)) else { return };
+        let mut past = self.quiet_past();
+        self.log()
+            .rewrite(end.marker.position.index, &mut |entry| {
+                let index = entry.header.position.index.get();
+                if (index + u64::from(which)).is_multiple_of(2) {
+                    return Ok(None);
+                }
+                let batch = RecordBatch::stored(entry.payload.clone()).unwrap();
+                let Some(left) = batch.retain(1 << 20, |_| false).unwrap() else { return Ok(None) };
+                let left = left.into_bytes();
+                if let Some((header, payload)) = past.entries.get_mut(&index) {
+                    (header.max_timestamp, header.payload_len) = (-1, left.len() as u32);
+                    *payload = left.clone();
+                }
+                Ok(Some(left))
+            })
+            .unwrap();
+        self.past.push(past);
+        self.machine.lock().unwrap().acknowledged = self.past.len() - 1;
     }
 
     fn purge(&mut self, marker: Marker) {

@@ -17,11 +17,13 @@
 mod logs;
 
 use bytes::Bytes;
-use logs::{append, batch, data, open, options, position};
+use logs::{append, batch, data, done, open, options, position};
 use std::sync::Arc;
+use storage::batch::{Compression, Record, RecordBatch};
 use storage::disk::RealDisk;
 use storage::{
-    EngineKind, Entry, EntryKind, GroupId, Index, Log, Marker, Offset, Store, StoreOptions, Table,
+    EngineKind, Entry, EntryKind, GroupId, Index, Log, Marker, Offset, Roll, Store, StoreOptions,
+    Table,
 };
 
 const ENGINES: [EngineKind; 2] = [EngineKind::Segment, EngineKind::Sled];
@@ -83,7 +85,8 @@ fn a_removed_group_is_gone_and_its_id_is_free() {
         fill(&log, 1);
         assert!(log.disk_bytes().unwrap() < full);
         drop((log, store));
-        let log = open(dir.path(), engine).log(GROUP).unwrap();
+        let store = open(dir.path(), engine);
+        let log = store.log(GROUP).unwrap();
         assert_eq!(log.state().next_offset, Offset::new(3));
     }
 }
@@ -234,7 +237,8 @@ fn nothing_is_reported_beyond_the_end_of_the_log() {
         log.put_checkpoint(position(1, 2), b"at the end").unwrap();
         log.put_checkpoint(position(1, 3), b"beyond").unwrap();
         drop((log, store));
-        let log = open(dir.path(), engine).log(GROUP).unwrap();
+        let store = open(dir.path(), engine);
+        let log = store.log(GROUP).unwrap();
         assert_eq!(log.checkpoints().unwrap(), [(position(1, 2), b"at the end".to_vec())]);
         assert_eq!(log.committed().unwrap(), Some(position(1, 2)));
     }
@@ -280,13 +284,173 @@ fn consumers_read_from_the_middle_of_a_batch() {
         fill(&log, 10);
         let read = |from: u64, below: u64| {
             let batches = log.read(Offset::new(from), Offset::new(below), 1).unwrap();
-            batches.first().map(|batch| {
-                storage::batch::RecordBatch::stored(batch.clone()).unwrap().base_offset()
-            })
+            batches.first().map(|batch| RecordBatch::stored(batch.clone()).unwrap().base_offset())
         };
         assert_eq!(read(4, 30), Some(3), "batches hold three records");
         assert_eq!(read(28, 30), Some(27));
         assert_eq!(read(28, 29), None, "the batch ends beyond");
         assert_eq!(read(30, 31), None, "nothing there yet");
     }
+}
+
+/// How many entries the log's segments have, the last one's too.
+fn segments(log: &Log) -> Vec<u64> {
+    let (sealed, active) = log.segment_ends();
+    let ends: Vec<u64> =
+        sealed.iter().chain(&active).map(|end| end.marker.position.index.get() + 1).collect();
+    let begins = std::iter::once(0).chain(ends.iter().copied());
+    ends.iter().zip(begins).map(|(end, begin)| end - begin).collect()
+}
+
+/// A batch of one record with a key, at a time.
+fn record_at(timestamp: i64) -> Bytes {
+    let record = Record { timestamp, key: Some("k".into()), ..Record::default() };
+    RecordBatch::build(&[record], Compression::None).into_bytes()
+}
+
+#[test]
+fn a_segment_ends_with_the_bytes_of_its_log() {
+    for engine in ENGINES {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path(), engine);
+        let log = store.log(GROUP).unwrap();
+        fill(&log, 6);
+        assert_eq!(segments(&log), [2, 2, 2], "as the store says");
+        log.set_roll(Roll { bytes: Some(30 << 10), ms: None });
+        fill(&log, 5);
+        assert_eq!(segments(&log), [2, 2, 6, 1], "the log's own from now on");
+        log.set_roll(Roll { bytes: Some(10 << 10), ms: None });
+        fill(&log, 3);
+        assert_eq!(segments(&log), [2, 2, 6, 1, 1, 1, 1]);
+    }
+}
+
+#[test]
+fn a_segment_ends_with_the_time_of_its_records() {
+    for engine in ENGINES {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path(), engine);
+        let log = store.log(GROUP).unwrap();
+        log.set_roll(Roll { bytes: None, ms: Some(100) });
+        let times = [1000, 1100, 900, 1101, 1150, -1, 1202, i64::MAX, 1203];
+        for (index, time) in (0..).zip(times) {
+            append(&log, vec![data(1, index, record_at(time))]);
+        }
+        // A command has no time.
+        let command =
+            Entry { position: position(1, 9), kind: EntryKind::Command, payload: Bytes::new() };
+        append(&log, vec![command]);
+        assert_eq!(segments(&log), [3, 3, 1, 3]);
+        drop((log, store));
+        // The time of the segment's first record is known again.
+        let store = open(dir.path(), engine);
+        let log = store.log(GROUP).unwrap();
+        log.set_roll(Roll { bytes: None, ms: Some(100) });
+        append(&log, vec![data(1, 10, record_at(1204))]);
+        assert_eq!(segments(&log), [3, 3, 1, 4]);
+    }
+}
+
+#[test]
+fn a_sealed_log_begins_a_segment_with_the_next_append() {
+    for engine in ENGINES {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path(), engine);
+        let log = store.log(GROUP).unwrap();
+        log.seal().unwrap();
+        assert_eq!(segments(&log), [0; 0], "nothing is there to seal");
+        fill(&log, 2);
+        log.seal().unwrap();
+        log.seal().unwrap();
+        assert_eq!(log.sealed_ends().len(), 1);
+        fill(&log, 1);
+        assert_eq!(segments(&log), [2, 1]);
+        log.seal().unwrap();
+        drop((log, store));
+        let store = open(dir.path(), engine);
+        let log = store.log(GROUP).unwrap();
+        assert_eq!(log.sealed_ends().len(), 2, "sealed it stays");
+        fill(&log, 1);
+        assert_eq!(segments(&log), [2, 1, 1]);
+    }
+}
+
+#[test]
+fn a_reader_passes_over_batches_without_records_and_learns_how_far_it_read() {
+    for engine in ENGINES {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path(), engine);
+        let log = store.log(GROUP).unwrap();
+        fill(&log, 9);
+        let keep = [2, 3, 7];
+        for end in log.sealed_ends() {
+            log.rewrite(end.marker.position.index, &mut |entry| {
+                if keep.contains(&entry.header.position.index.get()) {
+                    return Ok(None);
+                }
+                let batch = RecordBatch::stored(entry.payload.clone()).unwrap();
+                Ok(batch.retain(1 << 20, |_| false).unwrap().map(RecordBatch::into_bytes))
+            })
+            .unwrap();
+        }
+        let read = |from, below, bytes_max| -> Vec<(i64, u32)> {
+            let read = log.read(Offset::new(from), Offset::new(below), bytes_max).unwrap();
+            let batches = read.into_iter().map(|batch| RecordBatch::stored(batch).unwrap());
+            batches.map(|batch| (batch.base_offset(), batch.record_count())).collect()
+        };
+        // Three records each: entry 2 has offsets 6..9.
+        assert_eq!(segments(&log), [2, 2, 2, 2, 1]);
+        assert_eq!(read(0, 27, 1), [(6, 3)], "the first that has any");
+        assert_eq!(read(0, 18, 1 << 20), [(6, 3), (9, 3), (15, 0)], "and where it ended");
+        assert_eq!(read(12, 18, 1 << 20), [(15, 0)], "nothing but that");
+        assert_eq!(read(13, 24, 1), [(21, 3)]);
+        assert_eq!(read(0, 6, 1 << 20), [(3, 0)]);
+    }
+}
+
+#[test]
+fn a_batch_of_other_offsets_is_not_put_in_the_place_of_one() {
+    for engine in ENGINES {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path(), engine);
+        let log = store.log(GROUP).unwrap();
+        fill(&log, 4);
+        let other = batch(2, 100, 1);
+        let error = log.rewrite(Index::new(1), &mut |_| Ok(Some(other.clone()))).unwrap_err();
+        assert!(error.to_string().contains("entry 0: 2 offsets in place of 3"), "{error}");
+        let last = log.rewrite(Index::new(3), &mut |_| Ok(Some(other.clone())));
+        assert_eq!(last.unwrap(), 0, "the segment that takes entries is left alone");
+    }
+}
+
+#[test]
+fn compacted_entries_are_appended_elsewhere_with_the_same_offsets() {
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let stores =
+        [open(dirs[0].path(), EngineKind::Segment), open(dirs[1].path(), EngineKind::Sled)];
+    let log = stores[0].log(GROUP).unwrap();
+    fill(&log, 7);
+    for end in log.sealed_ends() {
+        log.rewrite(end.marker.position.index, &mut |entry| {
+            let batch = RecordBatch::stored(entry.payload.clone()).unwrap();
+            let keep = entry.header.position.index.get() % 4;
+            let base = batch.base_offset();
+            let left = batch.retain(1 << 20, |r| r.offset < base + keep as i64);
+            Ok(left.unwrap().map(RecordBatch::into_bytes))
+        })
+        .unwrap();
+    }
+    let follower = stores[1].log(GROUP).unwrap();
+    let all = Index::ZERO..Index::new(7);
+    let entries = log.entries(all.clone(), usize::MAX).unwrap();
+    let same = entries.iter().map(|stored| Entry {
+        position: stored.header.position,
+        kind: stored.header.kind,
+        payload: stored.payload.clone(),
+    });
+    let (tell, told) = done();
+    let headers = follower.append(same.collect(), tell).unwrap();
+    told.recv().unwrap().unwrap();
+    assert!(headers.iter().eq(entries.iter().map(|stored| &stored.header)));
+    assert_eq!(follower.state().next_offset, log.state().next_offset);
 }

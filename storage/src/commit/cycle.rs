@@ -121,6 +121,7 @@ impl Committer {
                 self.stage(&log).need = Need::Now;
                 Ok(())
             }
+            Work::Seal(sealed) => self.roll(&log, Some(sealed)),
             Work::Cut { next, cut } => self.cut(&log, next, cut),
             Work::Purge { marker, remove } => {
                 let noted = log.note_purged(&marker);

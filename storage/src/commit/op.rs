@@ -44,6 +44,8 @@ pub(crate) enum Work {
         /// Segments that go as a whole.
         remove: Vec<Index>,
     },
+    /// End the segment that takes entries.
+    Seal(Sealed),
     /// Make everything durable, whatever the policy.
     Sync,
     /// Remove the log.

@@ -1,8 +1,8 @@
 //! Where frames live. Two engines behind one small trait, and one contract suite that both pass.
 //!
-//! The log above decides *what* is appended, cut, sealed and dropped, and keeps the catalogue; an
-//! engine only keeps bytes. Writes to one log come from the commit thread alone; reads come from any
-//! thread at any time.
+//! The log above decides *what* is appended, cut, sealed, replaced and dropped, and keeps the catalogue;
+//! an engine only keeps bytes. Writes to one log come from the commit thread alone, but for the
+//! replacement of sealed segments; reads come from any thread at any time.
 
 use crate::{GroupId, Header, Index, Offset, StoredEntry};
 use bytes::Bytes;
@@ -58,7 +58,10 @@ pub enum RecoverError {
     },
 }
 
-/// The seam: ten methods, synchronous. Errors are the disk's own.
+/// Gives the next frames, none after the last.
+pub type NextFrames<'a> = &'a mut dyn FnMut() -> io::Result<Vec<Frame>>;
+
+/// The seam: a dozen methods, synchronous. Errors are the disk's own.
 pub trait Engine: Send + Sync + 'static {
     /// The segments of a group that exist on disk, ascending.
     fn segments(&self, group: GroupId) -> io::Result<Vec<SegmentId>>;
@@ -87,6 +90,11 @@ pub trait Engine: Send + Sync + 'static {
     /// Removes every entry after `last` (all, if `None`) from the segment; durable on return.
     /// Cutting a sealed segment, even to its own end, makes it the active one again.
     fn cut(&self, segment: SegmentId, last: Option<Index>) -> io::Result<()>;
+
+    /// Puts other frames, of the same entries, in the place of all that a sealed segment holds; durable
+    /// on return. A crash leaves each entry as it was or as it is now. One at a time per segment, beside
+    /// reads and the commit thread's work: `NotFound` if the segment is removed meanwhile.
+    fn replace(&self, segment: SegmentId, frames: NextFrames<'_>) -> io::Result<()>;
 
     /// Removes a segment, durably (none if it is not there); its space returns to the file system or to the spare pool.
     fn remove(&self, segment: SegmentId) -> io::Result<()>;

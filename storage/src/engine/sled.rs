@@ -9,10 +9,11 @@
 //! ```
 //!
 //! Segments are virtual: a segment's entries are those from its first index to the next segment's.
+//! A replacement overwrites rows, entry by entry; the rows of one entry change together or not at all.
 //! sled keeps the order of writes, so a power cut leaves a prefix of them; what is missing or damaged
 //! below a claim of durability is corruption.
 
-use super::{Engine, Frame, Known, RecoverError, SegmentId};
+use super::{Engine, Frame, Known, NextFrames, RecoverError, SegmentId};
 use crate::batch::{HEADER_BYTES as BATCH_HEADER_BYTES, stamped_head};
 use crate::database::{Database, ROW_BYTES_MAX, from_sled};
 use crate::{EntryKind, GroupId, Header, Index, Offset, Position, StoredEntry, Term};
@@ -34,6 +35,8 @@ pub struct SledEngine {
     entries: sled::Tree,
     segments: sled::Tree,
     known: Mutex<Segments>,
+    /// Held while entries are replaced or removed: nothing is written of what is gone.
+    replacing: Mutex<()>,
     database: Database,
 }
 
@@ -67,7 +70,7 @@ impl SledEngine {
             base_offsets.insert(segment, Offset::new(offset));
         }
         let known = Mutex::new(Segments { base_offsets, bytes: HashMap::new() });
-        Ok(Self { entries, segments, known, database })
+        Ok(Self { entries, segments, known, replacing: Mutex::new(()), database })
     }
 
     /// Runs `hook` after every barrier, before it is reported: a test's place to take the picture of
@@ -79,6 +82,47 @@ impl SledEngine {
 
     fn known(&self) -> MutexGuard<'_, Segments> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_replacing(&self) -> MutexGuard<'_, ()> {
+        self.replacing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Overwrites an entry whose frame is another now.
+    fn replace_entry(&self, segment: SegmentId, frame: &Frame) -> io::Result<()> {
+        let _nothing_goes = self.lock_replacing();
+        let (group, index) = (segment.group, frame.header.position.index);
+        if self.end(segment)?.is_some_and(|end| index >= end) {
+            let why = format!("{}: entry {index} is not in it", place(segment));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
+        let Some(former) = self.frame(group, index, Want::Payload)? else {
+            return Err(damaged(format!("{}: entry {index} is missing", place(segment))));
+        };
+        let stored = stamped(frame);
+        if former.header == frame.header && former.payload == stored {
+            return Ok(());
+        }
+        let mut batch = sled::Batch::default();
+        let (mut written, mut removed) = (0, 0);
+        let rows = rows(group, frame);
+        let beyond = key(group, index, u32::try_from(rows.len()).map_err(io::Error::other)?);
+        for row in self.entries.range(key(group, index, 0)..key(group, index.next(), 0)) {
+            let (key, value) = row.map_err(|error| self.failed(error))?;
+            removed += row_bytes(&key, &value);
+            if key.as_ref() >= beyond.as_slice() {
+                batch.remove(key);
+            }
+        }
+        for (key, value) in rows {
+            written += row_bytes(&key, &value);
+            batch.insert(&key, value);
+        }
+        self.apply(batch)?;
+        if let Some(bytes) = self.known().bytes.get_mut(&group) {
+            *bytes = (*bytes + written).saturating_sub(removed);
+        }
+        Ok(())
     }
 
     /// The index where the next segment begins, if there is one.
@@ -95,19 +139,39 @@ impl SledEngine {
         Ok(later.filter(|(later, _)| later.group == segment.group).map(|(later, _)| later.first))
     }
 
-    /// Reads a frame; `None` if its first row is not there.
+    /// Reads a frame; `None` if its first row is not there. Its rows are read one by one: where they do
+    /// not fit together because the entry was replaced in between, it is read again.
     fn frame(&self, group: GroupId, index: Index, want: Want) -> io::Result<Option<Found>> {
-        let Some(row) = self.row(group, index, 0)? else { return Ok(None) };
+        loop {
+            let Some(row) = self.row(group, index, 0)? else { return Ok(None) };
+            let error = match self.frame_of(group, index, &row, want) {
+                Ok(found) => return Ok(Some(found)),
+                Err(error) => error,
+            };
+            if self.row(group, index, 0)?.as_ref() == Some(&row) {
+                return Err(error);
+            }
+        }
+    }
+
+    /// The frame that begins with this row.
+    fn frame_of(
+        &self,
+        group: GroupId,
+        index: Index,
+        row: &sled::IVec,
+        want: Want,
+    ) -> io::Result<Found> {
         let at =
             |why: &str| damaged(format!("{}: {why}", place(SegmentId { group, first: index })));
-        let (mut found, crc) = decode_head(index, &row).ok_or_else(|| at("a head that is none"))?;
+        let (mut found, crc) = decode_head(index, row).ok_or_else(|| at("a head that is none"))?;
         let len = usize::try_from(found.header.payload_len).map_err(io::Error::other)?;
         if matches!(want, Want::Header) && found.header.kind == EntryKind::Data {
             // The first row is longer than a batch's header.
             let header = row.get(HEAD_BYTES..).unwrap_or_default();
             let header = header.get(..len.min(BATCH_HEADER_BYTES)).unwrap_or(header);
             found.payload = Bytes::copy_from_slice(header);
-            return Ok(Some(found));
+            return Ok(found);
         }
         let mut payload = BytesMut::with_capacity(len.min(VALUE_BYTES_SANE));
         payload.extend_from_slice(row.get(HEAD_BYTES..).unwrap_or_default());
@@ -126,7 +190,7 @@ impl SledEngine {
             return Err(at("its CRC-32C does not match"));
         }
         found.payload = payload;
-        Ok(Some(found))
+        Ok(found)
     }
 
     fn row(&self, group: GroupId, index: Index, number: u32) -> io::Result<Option<sled::IVec>> {
@@ -309,13 +373,28 @@ impl Engine for SledEngine {
         self.database.durable_flush()
     }
 
+    fn replace(&self, segment: SegmentId, frames: NextFrames<'_>) -> io::Result<()> {
+        self.end(segment)?;
+        loop {
+            let some = frames()?;
+            if some.is_empty() {
+                return self.database.durable_flush();
+            }
+            for frame in &some {
+                self.replace_entry(segment, frame)?;
+            }
+        }
+    }
+
     fn cut(&self, segment: SegmentId, last: Option<Index>) -> io::Result<()> {
+        let _no_replacement = self.lock_replacing();
         let from = last.map_or(segment.first, Index::next).max(segment.first);
         self.remove_rows(segment.group, from, self.end(segment)?)?;
         self.database.durable_flush()
     }
 
     fn remove(&self, segment: SegmentId) -> io::Result<()> {
+        let _no_replacement = self.lock_replacing();
         // The rows first: a segment that is listed may be empty, one that is not may not have rows.
         self.remove_rows(segment.group, segment.first, self.end(segment)?)?;
         self.forget(segment)?;
@@ -323,6 +402,7 @@ impl Engine for SledEngine {
     }
 
     fn remove_group(&self, group: GroupId) -> io::Result<()> {
+        let _no_replacement = self.lock_replacing();
         self.remove_rows(group, Index::ZERO, None)?;
         for segment in self.segments(group)? {
             self.forget(segment)?;
@@ -390,10 +470,10 @@ impl Engine for SledEngine {
 /// What is reserved at once on the word of a length that no checksum has confirmed yet.
 const VALUE_BYTES_SANE: usize = 16 << 20;
 
-/// The rows of a frame.
-fn rows(group: GroupId, frame: &Frame) -> Vec<([u8; KEY_BYTES], Vec<u8>)> {
+/// The beginning of a frame's payload as it is stored: stamped, if it is a batch.
+fn head(frame: &Frame) -> Vec<u8> {
     let header = &frame.header;
-    let head = match header.kind {
+    match header.kind {
         EntryKind::Data => {
             let base = header.base_offset.get().cast_signed();
             stamped_head(&frame.payload, base, header.leader_epoch()).to_vec()
@@ -401,7 +481,19 @@ fn rows(group: GroupId, frame: &Frame) -> Vec<([u8; KEY_BYTES], Vec<u8>)> {
         EntryKind::Blank | EntryKind::Membership | EntryKind::Trim | EntryKind::Command => {
             Vec::new()
         }
-    };
+    }
+}
+
+/// A frame's payload as it is stored.
+fn stamped(frame: &Frame) -> Bytes {
+    let head = head(frame);
+    [&head, frame.payload.get(head.len()..).unwrap_or_default()].concat().into()
+}
+
+/// The rows of a frame.
+fn rows(group: GroupId, frame: &Frame) -> Vec<([u8; KEY_BYTES], Vec<u8>)> {
+    let header = &frame.header;
+    let head = head(frame);
     let rest = frame.payload.get(head.len()..).unwrap_or_default();
     let mut fields = Vec::with_capacity(HEAD_BYTES);
     fields.put_u64(header.position.term.get());

@@ -5,7 +5,7 @@
 
 use super::terms::Terms;
 use crate::engine::segment::{HEADER_BYTES as FILE_HEADER_BYTES, frame_bytes};
-use crate::{Header, Index, Marker, Offset, Position, SealedEnd};
+use crate::{EntryKind, Header, Index, Marker, Offset, Position, Roll, SealedEnd};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
@@ -33,6 +33,8 @@ pub(crate) struct Active {
     pub(crate) first: Index,
     pub(crate) base_offset: Offset,
     pub(crate) end: Option<Marker>,
+    /// The largest timestamp of the first batch that has one.
+    pub(crate) begun_ms: Option<i64>,
     pub(crate) max_timestamp: i64,
     pub(crate) bytes: u64,
     pub(crate) terms: Terms,
@@ -41,7 +43,15 @@ pub(crate) struct Active {
 impl Active {
     /// An empty segment.
     pub(crate) fn new(first: Index, base_offset: Offset) -> Self {
-        Self { first, base_offset, end: None, max_timestamp: -1, bytes: 0, terms: Terms::default() }
+        Self {
+            first,
+            base_offset,
+            end: None,
+            begun_ms: None,
+            max_timestamp: -1,
+            bytes: 0,
+            terms: Terms::default(),
+        }
     }
 
     /// A segment with these entries.
@@ -56,16 +66,22 @@ impl Active {
     /// Counts an entry in.
     pub(crate) fn push(&mut self, header: &Header) {
         self.end = Some(Marker { position: header.position, next_offset: header.next_offset() });
+        self.begun_ms = self.begun_ms.or(time_of(header));
         self.max_timestamp = self.max_timestamp.max(header.max_timestamp);
         self.bytes += frame_bytes(header.payload_len);
         self.terms.push(header.position);
     }
 
-    /// Whether an entry of this size belongs into the next segment. The sizes are those of segment
-    /// files, which should not outgrow what was allocated ahead.
-    pub(crate) fn is_full_for(&self, payload_len: u32, segment_bytes: u64) -> bool {
-        let bytes = FILE_HEADER_BYTES + self.bytes + frame_bytes(payload_len);
-        self.end.is_some() && bytes > segment_bytes
+    /// Whether an entry belongs into the next segment. The sizes are those of segment files, which should
+    /// not outgrow what was allocated ahead.
+    pub(crate) fn is_over_for(&self, header: &Header, roll: Roll, segment_bytes: u64) -> bool {
+        let bytes = FILE_HEADER_BYTES + self.bytes + frame_bytes(header.payload_len);
+        let age = self
+            .begun_ms
+            .zip(time_of(header))
+            .and_then(|(begun, now)| u64::try_from(now.checked_sub(begun)?).ok());
+        let is_old = age.zip(roll.ms).is_some_and(|(age, most)| age > most);
+        self.end.is_some() && (bytes > roll.bytes.unwrap_or(segment_bytes) || is_old)
     }
 
     /// Its end as it would be if it were sealed now; without entries there is none.
@@ -85,6 +101,12 @@ impl Active {
             terms: self.terms,
         })
     }
+}
+
+/// The time of a batch, if it has one.
+fn time_of(header: &Header) -> Option<i64> {
+    let is_data = header.kind == EntryKind::Data;
+    Some(header.max_timestamp).filter(|time| is_data && *time >= 0)
 }
 
 /// A segment's row in the state.

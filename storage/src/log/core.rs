@@ -9,7 +9,9 @@ use super::tail::Tail;
 use super::terms::Terms;
 use super::watermarks::Watermarks;
 use crate::backing::{Backing, group_key};
-use crate::{FlushPolicy, GroupId, Index, LogState, Marker, Offset, Position, State, Table, codec};
+use crate::{
+    FlushPolicy, GroupId, Index, LogState, Marker, Offset, Position, Roll, State, Table, codec,
+};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -26,6 +28,7 @@ pub(crate) struct Core {
 /// What is known of it in memory.
 pub(super) struct Inner {
     pub(super) policy: FlushPolicy,
+    pub(super) roll: Roll,
     pub(super) purged: Option<Marker>,
     /// The last entry; the purge point's when empty.
     pub(super) last: Option<Position>,
@@ -214,7 +217,7 @@ impl Core {
         put_durable_mark(&self.backing.state, self.group, durable)
     }
 
-    fn put_row(&self, first: Index, row: &Row) -> io::Result<()> {
+    pub(super) fn put_row(&self, first: Index, row: &Row) -> io::Result<()> {
         let key = row_key(self.group, first);
         let value = codec::encode(row);
         if key.len() + value.len() > State::ROW_BYTES_MAX {

@@ -13,6 +13,7 @@ mod checkpoint;
 mod core;
 mod open;
 mod read;
+mod rewrite;
 mod tail;
 mod terms;
 mod watermarks;
@@ -27,8 +28,8 @@ pub(crate) use tail::Budget;
 use crate::backing::group_key;
 use crate::commit::{Completion, Work};
 use crate::{
-    Entry, FlushPolicy, GroupId, Header, Index, Marker, Offset, Position, StoredEntry, Table, Term,
-    codec,
+    Entry, FlushPolicy, GroupId, Header, Index, Marker, Offset, Position, Roll, StoredEntry, Table,
+    Term, codec,
 };
 use bytes::Bytes;
 use std::io;
@@ -81,6 +82,10 @@ impl Log {
     pub fn set_flush(&self, policy: FlushPolicy) {
         self.core.set_flush(policy);
     }
+    /// Changes when it begins its next segment, from the next append on.
+    pub fn set_roll(&self, roll: Roll) {
+        self.core.lock().roll = roll;
+    }
     /// Appends entries after the last; they are readable on return. Returns their headers (offsets
     /// assigned). `done` is called exactly once, from the commit thread: when they and everything
     /// before them are flushed, or with an error; also when this call itself fails. Waits while too
@@ -130,10 +135,31 @@ impl Log {
         self.core.next_offset_after(index)
     }
     /// Whole record batches that hold offsets `from..below` in order: the first may begin before
-    /// `from`. Never one that ends beyond `below`. At least one batch if there is one, then until
-    /// `bytes_max`. `from` below the log's first offset is the caller's mistake: empty.
+    /// `from`. Never one that ends beyond `below`. At least one batch with records if there is one, then
+    /// until `bytes_max`. Batches of which compaction left no record are passed over; only where they are
+    /// the last before `below` or `bytes_max`, the last of them comes too, and says how far was read. `from` below the log's first offset is the caller's mistake: empty.
     pub fn read(&self, from: Offset, below: Offset, bytes_max: usize) -> io::Result<Vec<Bytes>> {
         self.core.read(from, below, bytes_max)
+    }
+    /// Ends the segment that takes entries, if it has any: durable and sealed on return. The next append
+    /// begins one.
+    pub fn seal(&self) -> io::Result<()> {
+        self.core.seal()
+    }
+    /// Gives every data entry of the sealed segment that ends at `end` to `edit`, once and in order, and
+    /// puts what it returns in the entry's place: another batch of the same offsets. Returns how many
+    /// bytes that took off the disk. A crash leaves each entry as it was or as it is now, durable either
+    /// way. Readers may see the former entries while this runs, not after it returned. Nothing happens
+    /// to a segment that is no longer there, or not sealed.
+    ///
+    /// # Errors
+    /// Of `edit`, of the disk, or if a batch takes other offsets than the one it replaces.
+    pub fn rewrite(
+        &self,
+        end: Index,
+        edit: &mut dyn FnMut(&StoredEntry) -> io::Result<Option<Bytes>>,
+    ) -> io::Result<u64> {
+        self.core.rewrite(end, edit)
     }
     /// The header of the first data entry that ends after `from` and whose max timestamp is at least
     /// `timestamp` (ms).

@@ -17,7 +17,7 @@ use super::terms::Terms;
 use super::watermarks::Watermarks;
 use crate::backing::{Backing, about, group_key};
 use crate::engine::{Engine, Known, RecoverError, SegmentId};
-use crate::{FlushPolicy, GroupId, Index, Marker, Offset, State, Table, codec};
+use crate::{FlushPolicy, GroupId, Index, Marker, Offset, Roll, State, Table, codec};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
@@ -222,6 +222,7 @@ impl<'a> Opening<'a> {
         terms.purge(self.begin_index());
         Inner {
             policy: FlushPolicy::default(),
+            roll: Roll::default(),
             purged: self.purged,
             last: end.map(|end| end.position),
             next_offset: end.map_or(Offset::ZERO, |end| end.next_offset),

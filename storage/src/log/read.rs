@@ -7,7 +7,7 @@
 use super::core::Core;
 use super::tail::Cached;
 use crate::backing::about;
-use crate::batch::HEADER_BYTES;
+use crate::batch::{self, HEADER_BYTES};
 use crate::engine::SegmentId;
 use crate::{EntryKind, Header, Index, Offset, StoredEntry};
 use bytes::Bytes;
@@ -95,6 +95,8 @@ impl Core {
         let mut batches: Vec<Bytes> = Vec::new();
         let mut left = bytes_max;
         let mut stopped = None;
+        // The last of the batches without records that come now.
+        let mut passed = None;
         let end = self.lock().next();
         self.walk(start..end, Want::Batches(bytes_max), |entry| {
             let header = entry.header;
@@ -104,14 +106,22 @@ impl Core {
             if header.kind != EntryKind::Data || header.next_offset() <= from {
                 return Some(left);
             }
+            let before = stopped;
+            stopped = Some((header.next_offset(), header.position.index.next()));
+            if batch::is_empty(&entry.payload) {
+                passed = Some(entry.payload);
+                return Some(left);
+            }
             if !batches.is_empty() && entry.payload.len() > left {
+                stopped = before;
                 return None;
             }
             left = left.saturating_sub(entry.payload.len());
+            passed = None;
             batches.push(entry.payload);
-            stopped = Some((header.next_offset(), header.position.index.next()));
             Some(left)
         })?;
+        batches.extend(passed);
         if let Some(cursor) = stopped {
             self.remember(from, cursor);
         }

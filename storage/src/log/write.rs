@@ -88,23 +88,43 @@ impl Core {
         (headers, Work::Append { steps, policy: inner.policy, next: inner.next(), records })
     }
 
-    /// Begins a segment where there is none, where the entry no longer fits, or where it `empties` the
+    /// Begins a segment where there is none, where the one that is there is over, or where it `empties` the
     /// log: then the records before it go with their segment, although nothing fills that any more.
     fn roll(&self, inner: &mut Inner, header: &Header, empties: bool) -> Option<Step> {
+        let roll = inner.roll;
         let is_over = |active: &mut Active| {
-            active.is_full_for(header.payload_len, self.backing.segment_bytes)
+            active.is_over_for(header, roll, self.backing.segment_bytes)
                 || (empties && active.base_offset < header.base_offset)
         };
-        let full = inner.catalogue.active.take_if(is_over);
+        let over = inner.catalogue.active.take_if(is_over);
         if inner.catalogue.active.is_some() {
             return None;
         }
-        let seals = full.and_then(Active::seal);
+        let seals = over.and_then(Active::seal);
         inner.catalogue.sealed.extend(seals.clone());
         let first = header.position.index;
         inner.catalogue.active = Some(Active::new(first, header.base_offset));
         let segment = SegmentId { group: self.group(), first };
         Some(Step::Create { segment, base_offset: header.base_offset, seals })
+    }
+
+    /// Ends the segment that takes entries; the next append begins one.
+    pub(super) fn seal(self: &Arc<Self>) -> io::Result<()> {
+        let writer = self.lock_writer();
+        self.check()?;
+        let sealed = {
+            let mut inner = self.lock();
+            let catalogue = &mut inner.catalogue;
+            let Some(active) = catalogue.active.take_if(|active| active.end.is_some()) else {
+                return Ok(());
+            };
+            let sealed = active.seal().expect("it has an end");
+            catalogue.sealed.push_back(sealed.clone());
+            sealed
+        };
+        let answer = self.push_and_wait(Work::Seal(sealed));
+        drop(writer);
+        answer()
     }
 
     pub(super) fn truncate_after(self: &Arc<Self>, last: Option<Index>) -> io::Result<()> {

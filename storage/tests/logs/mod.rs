@@ -124,6 +124,32 @@ impl Model {
         self.purged = Some(marker);
     }
 
+    /// Takes records from the data entries up to `end` of the segment that begins at `first`, as `edit`
+    /// does; the log does the same.
+    pub fn rewrite(&mut self, end: u64, log: &Log, edit: impl Fn(u64, &Bytes) -> Option<Bytes>) {
+        let sealed = log.sealed_ends();
+        let place = sealed.iter().position(|sealed| sealed.marker.position.index.get() == end);
+        let before = place.and_then(|place| place.checked_sub(1));
+        let first = before.map_or(0, |before| sealed[before].marker.position.index.get() + 1);
+        // What of a segment was purged stays in it.
+        for (header, payload) in &mut self.entries {
+            let index = header.position.index.get();
+            let is_in = place.is_some() && (first..=end).contains(&index);
+            if header.kind == EntryKind::Data
+                && is_in
+                && let Some(edited) = edit(index, payload)
+            {
+                header.max_timestamp = storage::batch::summary(&edited).unwrap().1;
+                header.payload_len = edited.len() as u32;
+                *payload = edited;
+            }
+        }
+        log.rewrite(Index::new(end), &mut |entry| {
+            Ok(edit(entry.header.position.index.get(), &entry.payload))
+        })
+        .unwrap();
+    }
+
     /// The marker of a purge up to `index`.
     pub fn marker(&self, index: u64) -> Marker {
         if let Some((header, _)) = self.entries.get((index - self.begin()) as usize) {
@@ -188,9 +214,12 @@ impl Model {
             let some = log.read(at, self.next_offset(), 3000).unwrap();
             let Some(last) = some.last() else { break };
             let last = RecordBatch::stored(last.clone()).unwrap();
-            at = Offset::new(last.base_offset() as u64 + u64::from(last.record_count()));
-            read.extend(some);
+            at = Offset::new(last.next_offset() as u64);
+            read.extend(some.into_iter().filter(|batch| !storage::batch::is_empty(batch)));
         }
+        assert!(at == self.next_offset() || batches.is_empty(), "read to {at}");
+        let batches: Vec<&&(Header, Bytes)> =
+            batches.iter().filter(|(_, batch)| !storage::batch::is_empty(batch)).collect();
         assert_eq!(read.len(), batches.len());
         for (read, (header, payload)) in read.iter().zip(&batches) {
             let batch = RecordBatch::stored(read.clone()).unwrap();

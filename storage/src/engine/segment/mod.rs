@@ -6,7 +6,7 @@
 //!   <dir>/trash/    files to be removed
 //!
 //!   create ─▶ Active ──next create seals it──▶ Sealed ──remove──▶ spare or trash
-//!               ▲  └ write, cut, barrier          │
+//!               ▲  └ write, cut, barrier          │ └ replace
 //!               └──────────── cut ────────────────┘
 //! ```
 //!
@@ -24,6 +24,7 @@ mod extent;
 mod file;
 mod frame;
 mod header;
+mod replacement;
 mod scan;
 mod sealed;
 mod spares;
@@ -34,7 +35,7 @@ pub use barrier::{Barrier, plan_barrier};
 pub use frame::frame_bytes;
 pub use header::HEADER_BYTES;
 
-use super::{Engine, Frame, Known, RecoverError, SegmentId};
+use super::{Engine, Frame, Known, NextFrames, RecoverError, SegmentId};
 use crate::disk::{Disk, DiskFile};
 use crate::{GroupId, Header, Index, Offset, StoredEntry};
 use active::Active;
@@ -43,7 +44,8 @@ use extent::Extent;
 use file::SegmentFile;
 use frame::Seed;
 use header::{FileHeader, Found};
-use sealed::{OpenSealed, Sealed};
+use replacement::Replacement;
+use sealed::{OpenSealed, Sealed, expect_header};
 use spares::Spares;
 use std::collections::BTreeMap;
 use std::io;
@@ -215,6 +217,25 @@ impl SegmentEngine {
         }
     }
 
+    /// Gives a replacement the segment's name, unless the segment was removed while it was written.
+    fn put_in_place(&self, segment: SegmentId, spare: &Path) -> io::Result<()> {
+        let mut slots = self.slots_mut();
+        let Some(slot) = slots.get_mut(&segment) else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        let path = self.path(segment);
+        self.disk.rename(spare, &path)?;
+        // Readers that have the former file go on with it; nobody opens it again.
+        *slot = Slot::Sealed(match slot {
+            Slot::Sealed(sealed) => sealed.reborn(),
+            // Sealed by the log, and nothing was created after it yet.
+            Slot::Active(active) => Arc::clone(active).seal().reborn(),
+        });
+        drop(slots);
+        self.open_sealed.forget(segment);
+        self.disk.sync_dir(&self.group_dir(segment.group))
+    }
+
     /// A file whose segment was removed: to be used again, unless somebody still reads it.
     fn lay_aside(&self, path: &Path, file: Arc<SegmentFile>) -> io::Result<()> {
         match Arc::into_inner(file) {
@@ -349,6 +370,22 @@ impl Engine for SegmentEngine {
                 Ok(())
             }
         }
+    }
+
+    fn replace(&self, segment: SegmentId, frames: NextFrames<'_>) -> io::Result<()> {
+        let former = self.readable(segment)?;
+        let found = FileHeader::read(&*former.file)?;
+        let base_offset = expect_header(&found, segment, &former.path)?.base_offset;
+        let next = former.with_extent(|extent| extent.next);
+        let spare = self.spares.blank()?;
+        let replaced = Replacement::begin(&spare, FileHeader::new(segment, base_offset))
+            .and_then(|replacement| replacement.fill(frames, next))
+            .and_then(|()| self.put_in_place(segment, &spare.path));
+        if replaced.is_err() {
+            // It may be in its place already, or gone with its group.
+            none_if_missing(self.spares.throw_away(&spare.path))?;
+        }
+        replaced
     }
 
     fn remove(&self, segment: SegmentId) -> io::Result<()> {

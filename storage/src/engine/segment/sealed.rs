@@ -2,6 +2,7 @@
 //!
 //! A sealed segment is only its name until somebody reads it. Then its file is opened, its heads are
 //! hopped over once to build the sparse index, and both are kept until others are read more recently.
+//! A segment whose content was replaced is in its next life: files of earlier ones are not handed out.
 
 use super::file::{SegmentFile, hop};
 use super::frame::Seed;
@@ -12,7 +13,7 @@ use crate::engine::SegmentId;
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Open sealed segments: a file descriptor and up to about 32 KiB of index (64 MiB files) each.
 pub(super) const SEALED_OPEN_MAX: usize = 256;
@@ -22,11 +23,18 @@ pub(super) const SEALED_OPEN_MAX: usize = 256;
 pub(super) struct Sealed {
     pub(super) id: SegmentId,
     pub(super) path: PathBuf,
+    /// How often its content was replaced since the engine was opened.
+    pub(super) life: u64,
 }
 
 impl Sealed {
     pub(super) fn new(id: SegmentId, path: PathBuf) -> Self {
-        Self { id, path }
+        Self { id, path, life: 0 }
+    }
+
+    /// The same segment with other content.
+    pub(super) fn reborn(&self) -> Self {
+        Self { life: self.life + 1, ..self.clone() }
     }
 
     /// Opens the file and builds its index; `next` is the first index of the segment that follows.
@@ -65,8 +73,14 @@ pub(super) struct OpenSealed {
 
 #[derive(Default)]
 struct Recent {
-    files: HashMap<SegmentId, (Arc<SegmentFile>, u64)>,
+    files: HashMap<SegmentId, Open>,
     clock: u64,
+}
+
+struct Open {
+    file: Arc<SegmentFile>,
+    life: u64,
+    used: u64,
 }
 
 impl OpenSealed {
@@ -77,54 +91,63 @@ impl OpenSealed {
         disk: &dyn Disk,
         next: Option<Index>,
     ) -> io::Result<Arc<SegmentFile>> {
-        if let Some(file) = self.touch(sealed.id) {
+        if let Some(file) = self.touch(sealed) {
             return Ok(file);
         }
         // Built without the lock: two readers may both build it, and the first one's is kept.
         let built = Arc::new(sealed.open(disk, next)?);
-        Ok(self.keep(built))
+        Ok(self.keep(built, sealed.life))
     }
 
     /// Takes in the file of a segment that was just sealed.
     pub(super) fn insert(&self, file: Arc<SegmentFile>) {
-        let mut recent = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.clock += 1;
-        let clock = recent.clock;
-        recent.files.insert(file.id, (file, clock));
+        let mut recent = self.lock();
+        let used = recent.tick();
+        recent.files.insert(file.id, Open { file, life: 0, used });
         recent.close_oldest();
     }
 
-    /// Keeps a file open, unless one of the segment is; returns the one that is.
-    fn keep(&self, file: Arc<SegmentFile>) -> Arc<SegmentFile> {
-        let mut recent = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.clock += 1;
-        let clock = recent.clock;
-        let kept = Arc::clone(&recent.files.entry(file.id).or_insert((file, clock)).0);
+    /// Keeps a file open, unless one of this life of the segment, or of a later one, is; returns the one
+    /// that is.
+    fn keep(&self, file: Arc<SegmentFile>, life: u64) -> Arc<SegmentFile> {
+        let mut recent = self.lock();
+        let used = recent.tick();
+        let open = recent.files.get(&file.id).filter(|open| open.life >= life);
+        let kept = open.map_or(file, |open| Arc::clone(&open.file));
+        let life = open.map_or(life, |open| open.life);
+        recent.files.insert(kept.id, Open { file: Arc::clone(&kept), life, used });
         recent.close_oldest();
         kept
     }
 
     pub(super) fn forget(&self, id: SegmentId) -> Option<Arc<SegmentFile>> {
-        let mut recent = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.files.remove(&id).map(|(file, _)| file)
+        self.lock().files.remove(&id).map(|open| open.file)
     }
 
-    fn touch(&self, id: SegmentId) -> Option<Arc<SegmentFile>> {
-        let mut recent = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.clock += 1;
-        let clock = recent.clock;
-        let (file, used) = recent.files.get_mut(&id)?;
-        *used = clock;
-        Some(Arc::clone(file))
+    fn touch(&self, sealed: &Sealed) -> Option<Arc<SegmentFile>> {
+        let mut recent = self.lock();
+        let used = recent.tick();
+        let open = recent.files.get_mut(&sealed.id).filter(|open| open.life >= sealed.life)?;
+        open.used = used;
+        Some(Arc::clone(&open.file))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Recent> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Recent {
+    fn tick(&mut self) -> u64 {
+        self.clock += 1;
+        self.clock
+    }
+
     /// A file in use is not closed: a cut must find the readers of its segment.
     fn close_oldest(&mut self) {
         while self.files.len() > SEALED_OPEN_MAX {
-            let idle = self.files.iter().filter(|(_, (file, _))| Arc::strong_count(file) == 1);
-            let Some(oldest) = idle.min_by_key(|(_, (_, used))| *used).map(|(id, _)| *id) else {
+            let idle = self.files.iter().filter(|(_, open)| Arc::strong_count(&open.file) == 1);
+            let Some(oldest) = idle.min_by_key(|(_, open)| open.used).map(|(id, _)| *id) else {
                 return;
             };
             self.files.remove(&oldest);

@@ -92,6 +92,13 @@ impl Spares {
         ready.map_or_else(|| self.shared.make(), Ok)
     }
 
+    /// A new file without bytes, of which no spare is made.
+    pub(super) fn blank(&self) -> io::Result<Spare> {
+        let path = self.shared.spare_dir.join(self.shared.next_name());
+        let file = self.shared.disk.create(&path)?;
+        Ok(Spare { path, file })
+    }
+
     /// Takes a file that nobody uses any more, under its name `path`: for later use if there is room,
     /// else into the trash.
     pub(super) fn recycle(&self, path: &Path, file: Arc<dyn DiskFile>) -> io::Result<()> {
