@@ -107,6 +107,8 @@ rows! {
     NotOwner           = 409 40907 STALE_MEMBER_EPOCH final NotAppended;
     /// The group has members.
     GroupNotEmpty      = 409 40908 NON_EMPTY_GROUP final NotAppended;
+    /// The topic's cleanup policy says otherwise.
+    PolicyViolation    = 409 40909 POLICY_VIOLATION final NotAppended;
     /// Not the next batch of this idempotent producer, nor one of its last; the answer says what is due.
     OutOfOrderSequence = 409 40945 OUT_OF_ORDER_SEQUENCE_NUMBER final NotAppended;
     /// A conditional append found another end of the log.
@@ -125,6 +127,8 @@ rows! {
     NotConvertible     = 422 42203 INVALID_RECORD final NotAppended;
     /// An `Idempotency-Key` that belongs to another request.
     KeyReused          = 422 42204 INVALID_REQUEST final NotAppended;
+    /// A record that its topic does not take: one without a key, where the topic is compacted.
+    InvalidRecord      = 422 42206 INVALID_RECORD final NotAppended;
     /// Too many requests, or too many bytes waiting.
     Busy               = 429 42901 THROTTLING_QUOTA_EXCEEDED retriable NotAppended;
     /// A group or its coordinator holds as much as it can; the message names the limit.
@@ -143,6 +147,8 @@ rows! {
     PartitionBroken    = 503 50304 KAFKA_STORAGE_ERROR retriable NotAppended;
     /// The cluster has no metadata leader right now, or the node has not joined yet.
     NotReady           = 503 50305 COORDINATOR_NOT_AVAILABLE retriable NotAppended;
+    /// Fewer replicas are in sync than the topic asks for.
+    NotEnoughReplicas  = 503 50306 NOT_ENOUGH_REPLICAS retriable NotAppended;
     /// It may have been done, or not: leadership was lost, or time ran out.
     OutcomeUnknown     = 504 50401 REQUEST_TIMED_OUT retriable Unknown;
     /// A read could not be confirmed or answered in time.

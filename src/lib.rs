@@ -7,7 +7,8 @@
 //!   6  http client            doors: bytes to calls, no decisions; and the other side of them
 //!   5  broker                 the one API of the house
 //!   4  metadata coordinator   which topics exist, where they live; who consumes them
-//!   3  partition retention    one log to produce to and fetch from, and what of it is kept
+//!   3  partition              one log to produce to and fetch from
+//!      retention compaction   what of it is kept
 //!      producers              so that what is sent twice is there once
 //!   2  config error tasks topic   plain values
 //!   1  raft (crate)           groups, roles, peers; knows no topic
@@ -17,6 +18,7 @@
 pub mod broker;
 pub mod cli;
 pub mod client;
+pub mod compaction;
 pub mod config;
 pub mod coordinator;
 pub mod error;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   append  ── a batch's way into the log; an idempotent producer's, once
-//!   machine ── what replicas agree on beside the records: the producers
+//!   machine ── what replicas agree on beside the records: the producers, how far it is compacted
 //! ```
 //!
 //! Invariants: nothing at or above the high watermark is ever returned; only a replica that is
@@ -12,7 +12,7 @@ mod append;
 mod machine;
 
 pub use append::{Append, Receipt};
-pub use machine::{PartitionMachine, Replicated};
+pub use machine::{Command, PartitionMachine, Replicated};
 
 use crate::config::INFLATED_BATCH_BYTES_MAX;
 use raft::{
@@ -20,7 +20,7 @@ use raft::{
 };
 use serde::{Deserialize, Serialize};
 use std::io;
-use storage::batch::RecordBatch;
+use storage::batch::{BatchError, RecordBatch};
 use tokio::time::{Instant, sleep_until};
 
 /// Where a fetch begins.
@@ -115,6 +115,9 @@ pub struct Reading {
     pub freshness: Freshness,
     /// Until when leadership must be confirmed, where that is needed.
     pub deadline: Instant,
+    /// Whether an offset before the log start means the log start: where records go by compaction alone,
+    /// a reader of what is gone gets the next that there is.
+    pub skips_removed: bool,
 }
 
 /// What was read.
@@ -141,6 +144,12 @@ impl Partition {
         Self { group, node }
     }
 
+    /// How many replicas are in sync, the leader counted; `None` on one that does not lead.
+    pub fn in_sync(&self) -> Option<usize> {
+        let followers = self.group.replicas()?;
+        Some(1 + followers.iter().filter(|follower| follower.voter && follower.in_sync).count())
+    }
+
     /// Moves the log start up to `offset`, which must not lie beyond the high watermark.
     pub async fn trim(&self, offset: Offset, deadline: Instant) -> Result<Outcome, Refused> {
         let tail = self.tail(Freshness::Linearizable, deadline).await?;
@@ -165,25 +174,42 @@ impl Partition {
         let mut watermarks = self.group.watch_watermark();
         let mut roles = self.group.watch_role();
         let from = self.resolve(&reading).await?;
-        let mut batches = Vec::new();
+        let mut batches: Vec<RecordBatch> = Vec::new();
         let (mut next, mut bytes) = (from, 0);
+        // Whether the last batch has records that are asked for.
+        let mut gives = true;
         loop {
             let term = self.leads()?;
             watermarks.borrow_and_update();
             roles.borrow_and_update();
+            let before = next;
             for payload in self.group.read(next, reading.bytes_max.saturating_sub(bytes)).await? {
-                bytes += payload.len();
                 let batch = stored(payload)?;
                 next = end_of(&batch);
+                // One without records that are asked for only says how far was read: it is not what is
+                // waited for, and another takes its place.
+                if !gives {
+                    batches.pop();
+                }
+                gives = reaches(&batch, from).await;
+                bytes += if gives { batch.bytes().len() } else { 0 };
                 batches.push(batch);
             }
             let watermark = self.group.watermark();
             let tail = self.seen(term, &watermark);
             if batches.is_empty() && next.get() < tail.log_start {
                 // Trimmed since it was resolved.
-                return Err(out_of_range(next.get(), &tail));
+                if !reading.skips_removed {
+                    return Err(out_of_range(next.get(), &tail));
+                }
+                next = Offset::new(tail.log_start);
+                continue;
             }
             let enough = bytes >= reading.bytes_min || bytes >= reading.bytes_max;
+            if !enough && next > before && next.get() < tail.high_watermark {
+                // A purge ended the read, or all it found was compacted away: there is more.
+                continue;
+            }
             if enough || Instant::now() >= reading.wait_until {
                 return Ok(Found { from: from.get(), batches, tail });
             }
@@ -228,6 +254,9 @@ impl Partition {
         } else {
             tail
         };
+        if offset < tail.log_start && reading.skips_removed {
+            return Ok(Offset::new(tail.log_start));
+        }
         if offset < tail.log_start || offset > tail.high_watermark {
             return Err(out_of_range(offset, &tail));
         }
@@ -250,19 +279,22 @@ impl Partition {
             let Some(payload) = read.into_iter().next() else { return Ok(None) };
             let batch = stored(payload)?;
             // Inflating takes milliseconds: not on a thread that others wait for.
-            let decoded =
-                tokio::task::spawn_blocking(move || batch.records(INFLATED_BATCH_BYTES_MAX)).await;
-            // A batch that cannot be inflated is still found, at its first record.
-            let Ok(Ok(records)) = decoded else { return Ok(Some(base.max(from))) };
-            let found = (0..)
-                .map(|place| base.plus(place))
-                .zip(&records)
-                .find(|(offset, record)| *offset >= from && record.timestamp >= timestamp);
-            match found {
-                Some((offset, _)) => return Ok(Some(offset)),
-                // All that is late enough was trimmed.
-                None if from > base => from = header.next_offset(),
-                None => return Ok(Some(base)),
+            let decoded = tokio::task::spawn_blocking(move || {
+                let records = batch.decode(INFLATED_BATCH_BYTES_MAX)?;
+                let from = i64::try_from(from.get()).unwrap_or(i64::MAX);
+                let mut found = records.iter_from(from).filter(|record| {
+                    record.as_ref().map_or(true, |record| record.timestamp >= timestamp)
+                });
+                found.next().transpose().map(|found| found.map(|record| record.offset))
+            });
+            match decoded.await {
+                Ok(Ok(Some(offset))) => {
+                    return Ok(Some(Offset::new(u64::try_from(offset).unwrap_or(0))));
+                }
+                // All that is late enough was trimmed or compacted away.
+                Ok(Ok(None)) => from = header.next_offset(),
+                // A batch that cannot be inflated is still found, at its first record.
+                Ok(Err(_)) | Err(_) => return Ok(Some(base.max(from))),
             }
         }
     }
@@ -311,7 +343,24 @@ fn stored(payload: bytes::Bytes) -> Result<RecordBatch, Refused> {
     RecordBatch::stored(payload).map_err(|error| Refused::Broken(error.to_string()))
 }
 
+/// Whether a batch has a record at or after an offset.
+async fn reaches(batch: &RecordBatch, from: Offset) -> bool {
+    let from = i64::try_from(from.get()).unwrap_or(i64::MAX);
+    let (records, is_whole) = (batch.record_count(), batch.record_count() == batch.span());
+    if records == 0 || is_whole || batch.base_offset() >= from {
+        return records > 0;
+    }
+    // Of one with holes those that are left may all lie before.
+    let batch = batch.clone();
+    let looked = tokio::task::spawn_blocking(move || {
+        let records = batch.decode(INFLATED_BATCH_BYTES_MAX)?;
+        let found = records.iter_from(from).next().is_some();
+        Ok::<_, BatchError>(found)
+    });
+    // What cannot be read is given: its reader will see why.
+    !matches!(looked.await, Ok(Ok(false)))
+}
+
 fn end_of(batch: &RecordBatch) -> Offset {
-    let base = u64::try_from(batch.base_offset()).unwrap_or(0);
-    Offset::new(base).plus(u64::from(batch.record_count()))
+    Offset::new(u64::try_from(batch.next_offset()).unwrap_or(0))
 }

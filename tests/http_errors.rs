@@ -109,7 +109,9 @@ async fn every_row_of_the_table_is_provoked() {
 /// What is named does not exist, or cannot be named so.
 async fn names(seen: &mut Seen, client: &Client) {
     client.topic("t", json!({ "partitions": 2, "config": { "max.message.bytes": "2048" } })).await;
+    client.topic("keyed", json!({ "config": { "cleanup.policy": "compact" } })).await;
     let records = "/v1/topics/t/partitions/0/records";
+    let keyed = "/v1/topics/keyed/partitions/0";
     let cluster = client.json("/v1/cluster").await["cluster_id"].as_str().unwrap().to_owned();
     let v3 = format!("/v3/clusters/{cluster}");
     let put = |path: &str, body: Value| client.ask(Method::PUT, path).json(&body);
@@ -139,6 +141,14 @@ async fn names(seen: &mut Seen, client: &Client) {
         (ErrorKind::InvalidRequest, events(&format!("{records}?last_event_id=1:12"))),
         (ErrorKind::OffsetOutOfRange, events(records).header("last-event-id", "0:12")),
         (ErrorKind::TopicExists, put("/v1/topics/t", json!({ "partitions": 3 }))),
+        (
+            ErrorKind::PolicyViolation,
+            client.post(&format!("{keyed}/trim"), JSON, r#"{"offset":0}"#),
+        ),
+        (
+            ErrorKind::InvalidRecord,
+            client.post("/v1/topics/keyed/records", JSON, r#"{"records":[{"value":1}]}"#),
+        ),
     ];
     for (kind, request) in rows {
         seen.provoke(kind, request).await;
@@ -311,7 +321,7 @@ async fn a_damaged_log(seen: &mut Seen, cluster: &mut Cluster) {
     cluster.start_node(0).await;
     let client = cluster.client(0);
     let broker = cluster.broker(0).clone();
-    eventually("the metadata is back", async || (broker.topics().len() == 2).then_some(())).await;
+    eventually("the metadata is back", async || (broker.topics().len() == 3).then_some(())).await;
     eventually("the replica is known to be broken", async || {
         let health = client.json("/v1/cluster/health").await;
         (!health["broken"].as_array().unwrap().is_empty()).then_some(())
@@ -336,7 +346,24 @@ async fn nodes_that_are_gone(seen: &mut Seen, mut cluster: Cluster) {
     let elsewhere = one["partitions"].as_array().unwrap().iter().find(|p| p["leader"] == 2);
     let elsewhere = elsewhere.expect("replicas are spread")["partition"].clone();
 
+    client.topic("all", json!({ "config": { "min.insync.replicas": "3" } })).await;
+    let all = "/v1/topics/all/partitions/0/records";
+    let record = || client.post(all, JSON, r#"{"records":[{}]}"#);
+    eventually("all replicas are in sync", async || {
+        (record().send().await.unwrap().status() == 200).then_some(())
+    })
+    .await;
+
     cluster.stop_node(1).await;
+    eventually("the leader misses a replica", async || {
+        let body: Value = record().send().await.unwrap().json().await.unwrap();
+        (body["error_code"] == ErrorKind::NotEnoughReplicas.row().code).then_some(())
+    })
+    .await;
+    let body = seen.provoke(ErrorKind::NotEnoughReplicas, record()).await;
+    assert!(body["message"].as_str().unwrap().contains("2 replicas are in sync"), "{body}");
+    let leaders = client.post(&format!("{all}?acks=leader"), JSON, r#"{"records":[{}]}"#);
+    assert_eq!(leaders.send().await.unwrap().status(), 200, "only a quorum's is asked for");
     let path = format!("/v1/topics/one/partitions/{elsewhere}/records");
     let request = client.post(&format!("{path}?timeout_ms=500"), JSON, r#"{"records":[{}]}"#);
     seen.provoke(ErrorKind::BrokerUnavailable, request).await;

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// The floors inside `src/`, lowest first. A module may use its own floor and those below.
 const FLOORS: &[(u32, &[&str])] = &[
     (2, &["config", "error", "tasks", "topic", "partitioner"]),
-    (3, &["partition", "retention", "producers"]),
+    (3, &["partition", "retention", "producers", "compaction"]),
     (4, &["metadata", "coordinator"]),
     (5, &["broker"]),
     (6, &["http", "client"]),

@@ -47,7 +47,7 @@ async fn partition_of(client: reqwest::Client, url: String) -> Read {
         let end: u64 = answer.headers()["high-watermark"].to_str().unwrap().parse().unwrap();
         let page: Bytes = answer.bytes().await.unwrap();
         read.bytes += page.len() as u64;
-        for batch in RecordBatch::split(page).expect("what is stored is whole") {
+        for batch in RecordBatch::split_stored(page).expect("what is stored is whole") {
             assert_eq!(batch.base_offset() as u64, read.records, "offsets are dense");
             read.records += u64::from(batch.record_count());
         }

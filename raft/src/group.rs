@@ -14,7 +14,7 @@ use openraft::{Instant as _, ReadPolicy};
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Arc, Mutex};
-use storage::{EntryKind, FlushPolicy, GroupId, Header, Index, Log, Offset, Term};
+use storage::{EntryKind, FlushPolicy, GroupId, Header, Index, Log, Offset, Roll, Term};
 use tokio::sync::{RwLock, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -32,6 +32,8 @@ pub struct GroupSpec {
     pub voters: Vec<NodeId>,
     /// When its log is flushed.
     pub flush: FlushPolicy,
+    /// When its log begins a segment.
+    pub roll: Roll,
 }
 
 /// How far a follower is, as its leader sees it.

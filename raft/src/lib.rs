@@ -30,6 +30,6 @@ pub use node::{Node, NodeOptions, Timing};
 pub use outcome::{Acks, Appended, NotAppended, Outcome, ReadRefused};
 pub use proposal::{Ordered, Proposal};
 pub use role::Role;
-pub use storage::{EntryKind, FlushPolicy, GroupId, Header, Index, Offset, Position, Term};
+pub use storage::{EntryKind, FlushPolicy, GroupId, Header, Index, Offset, Position, Roll, Term};
 pub use transport::{CallError, Lane, NodeId};
 pub use watermark::Watermark;

@@ -231,10 +231,11 @@ impl Node {
 
     async fn start_group(&self, spec: GroupSpec, machine: Box<dyn Machine>) -> io::Result<Group> {
         let Inner { options, transport, doors, room, tasks, closing } = &*self.inner;
-        let (store, id, flush) = (options.store.clone(), spec.id, spec.flush);
+        let (store, id, flush, roll) = (options.store.clone(), spec.id, spec.flush, spec.roll);
         let (replica, machine) = blocking(move || {
             let log = store.log(id)?;
             log.set_flush(flush);
+            log.set_roll(roll);
             let replica = Arc::new(Replica::new(log));
             let machine = StateMachine::recover(&replica, machine)?;
             Ok((replica, machine))

@@ -17,7 +17,7 @@ use futures::future::join_all;
 use harness::{Cluster, command, records, soon, until};
 use raft::{
     Acks, FlushPolicy, GroupId, GroupSpec, Machine, NodeId, NotAppended, Offset, Outcome, Position,
-    Proposal, Role,
+    Proposal, Role, Roll,
 };
 use std::collections::BTreeSet;
 use std::io;
@@ -77,8 +77,12 @@ async fn a_group_opened_many_times_at_once_has_one_core() {
     let node = cluster.node(NodeId(1));
     let kept = Arc::new(());
     let opened = join_all((0..8).map(|_| {
-        let spec =
-            GroupSpec { id: GroupId::new(7), voters: vec![NodeId(1)], flush: FlushPolicy::Always };
+        let spec = GroupSpec {
+            id: GroupId::new(7),
+            voters: vec![NodeId(1)],
+            flush: FlushPolicy::Always,
+            roll: Roll::default(),
+        };
         node.open(spec, Box::new(Counted(Arc::clone(&kept))))
     }))
     .await;

@@ -6,6 +6,7 @@ use super::groups::Coordinator;
 use crate::coordinator::CoordinatorMachine;
 use crate::metadata::identity;
 use crate::metadata::reconcile::{Held, Plan};
+use crate::metadata::settings::Tuning;
 use crate::partition::PartitionMachine;
 use futures::StreamExt;
 use futures::stream;
@@ -40,10 +41,11 @@ impl Inner {
     /// One comparison and what follows from it; false if something is to be tried again.
     async fn pass(self: &Arc<Self>, image: &crate::metadata::Image) -> bool {
         let plan = Plan::new(image, self.node.id(), &self.held.borrow());
-        for (group, policy) in plan.flush {
+        for (group, tuning) in plan.tune {
             if let Some(open) = self.node.group(group) {
-                open.log().set_flush(policy);
-                self.note(group, Some(Held::Open(policy)));
+                open.log().set_flush(tuning.flush);
+                open.log().set_roll(tuning.roll);
+                self.note(group, Some(Held::Open(tuning)));
             }
         }
         let opening = plan.open.into_iter().map(|spec| {
@@ -63,12 +65,12 @@ impl Inner {
     }
 
     async fn open_group(&self, spec: GroupSpec) {
-        let (group, flush) = (spec.id, spec.flush);
+        let (group, tuning) = (spec.id, Tuning { flush: spec.flush, roll: spec.roll });
         // The same for as long as it is open: a node that has the group drops another machine unused.
         let kept = self.replicated().entry(group).or_default().clone();
         let machine = Box::new(PartitionMachine::new(kept));
         let held = if self.node.open(spec, machine).await.is_ok() {
-            Held::Open(flush)
+            Held::Open(tuning)
         } else {
             // The node lists it as broken and has told why.
             self.replicated().remove(&group);
@@ -78,7 +80,7 @@ impl Inner {
     }
 
     async fn open_coordinator(self: &Arc<Self>, spec: GroupSpec) {
-        let (id, flush) = (spec.id, spec.flush);
+        let (id, tuning) = (spec.id, Tuning { flush: spec.flush, roll: spec.roll });
         let (machine, groups) = CoordinatorMachine::new();
         let held = match self.node.open(spec, Box::new(machine)).await {
             Ok(group) => {
@@ -86,7 +88,7 @@ impl Inner {
                 let mut open = self.coordinators.lock().unwrap_or_else(PoisonError::into_inner);
                 open.insert(id, Arc::clone(&coordinator));
                 self.tasks.spawn("coordinator", Arc::clone(self).keep_time(coordinator));
-                Held::Open(flush)
+                Held::Open(tuning)
             }
             // The node lists it as broken and has told why.
             Err(_) => Held::Broken,

@@ -7,18 +7,21 @@
 //!     ├── admin ── changes of the metadata, planned by its leader
 //!     ├── groups ── consumer groups: asked of their coordinator's leader
 //!     ├── status ── describe, health: asks every broker
-//!     ├── admission, gate ── how much, and who
+//!     ├── admission, gate, intake ── how much, who, and as what
 //!     └── tasks: controller (groups follow the image), membership (registers, founds, takes in),
-//!                balance (leaders go home), retention (what is too old or too much goes)
+//!                balance (leaders go home), retention (what is too old or too much goes),
+//!                compaction (of each key the last record stays)
 //! ```
 
 mod admin;
 mod admission;
 mod balance;
+mod compaction;
 mod controller;
 mod figures;
 mod gate;
 mod groups;
+mod intake;
 mod membership;
 mod perform;
 mod producers;
@@ -30,6 +33,8 @@ mod start;
 mod status;
 mod views;
 mod wire;
+
+pub(crate) use intake::without_key;
 
 pub use crate::partition::{FetchFrom, Freshness, Tail};
 pub use figures::Figures;
@@ -62,6 +67,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use storage::Store;
+use storage::batch::Compression;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -312,6 +318,16 @@ impl Broker {
     /// The most bytes a batch of the topic may have.
     pub fn batch_bytes_max(&self, name: &TopicName) -> Result<usize, Error> {
         Ok(self.inner.image().topic(name)?.settings.batch_bytes_max())
+    }
+
+    /// Whether records of the topic need keys, because it is compacted.
+    pub fn needs_keys(&self, name: &TopicName) -> Result<bool, Error> {
+        Ok(self.inner.image().topic(name)?.settings.cleaning().is_some())
+    }
+
+    /// The codec that the topic's batches have in its log, unless it is their producer's.
+    pub fn compression(&self, name: &TopicName) -> Result<Option<Compression>, Error> {
+        Ok(self.inner.image().topic(name)?.settings.compression())
     }
 
     /// Waits until the cluster refuses this node, and says why. Never returns for one it wants.

@@ -1,20 +1,26 @@
 //! Doing what was asked, on this node and nowhere else: an answer, or word that it is not for us.
 
 use super::Inner;
+use super::intake::take_in;
 use super::request::{Durability, Produced};
 use super::route::Errand;
 use super::wire::{Ask, Miss, Reply};
 use crate::error::{Due, Error, ErrorKind};
-use crate::metadata::METADATA_GROUP;
+use crate::metadata::{METADATA_GROUP, Settings};
 use crate::partition::{self, Append, Partition, Reading, Receipt, Refused};
 use crate::producers::Refusal;
 use raft::{Acks, Appended, FlushPolicy, NodeId, NotAppended, Offset, Outcome, Role};
 use std::time::Duration;
 use storage::batch::RecordBatch;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 /// When a proposal that found the queue full may come again.
 const BUSY_RETRY_AFTER: Duration = Duration::from_millis(100);
+
+/// How long a write waits for replicas to be in sync: a new leader has not heard of all at first.
+const IN_SYNC_PATIENCE: Duration = Duration::from_millis(500);
+/// Between two looks at that.
+const IN_SYNC_LOOK: Duration = Duration::from_millis(20);
 
 impl Inner {
     /// Answers an errand from what is on this node.
@@ -25,6 +31,7 @@ impl Inner {
             }
             Ask::Fetch { from, bytes_max, bytes_min, wait, freshness } => {
                 let now = Instant::now();
+                let (partition, settings) = self.partition(errand)?;
                 let reading = Reading {
                     from: *from,
                     bytes_max: usize::try_from(*bytes_max).unwrap_or(usize::MAX),
@@ -32,8 +39,8 @@ impl Inner {
                     wait_until: (now + *wait).min(errand.deadline),
                     freshness: *freshness,
                     deadline: errand.deadline,
+                    skips_removed: settings.is_compacted_only(),
                 };
-                let (partition, _) = self.partition(errand)?;
                 let found = partition.fetch(reading).await;
                 found.map(Reply::Fetched).map_err(|refused| self.missed(errand, refused))
             }
@@ -61,11 +68,16 @@ impl Inner {
         acks: Acks,
         expected_end: Option<Offset>,
     ) -> Result<Reply, Miss> {
-        let (partition, policy) = self.partition(errand)?;
+        let (partition, settings) = self.partition(errand)?;
+        let policy = settings.flush();
         let payload = errand.payload.clone().unwrap_or_default();
-        self.check_size(errand, payload.len())?;
+        if acks == Acks::Quorum {
+            await_in_sync(errand, &partition, settings.in_sync_min()).await?;
+        }
         let batch = RecordBatch::stored(payload)
             .map_err(|error| Error::new(ErrorKind::CorruptBatch, error.to_string()))?;
+        let batch = take_in(&errand.name, batch, &settings).await?;
+        super::check_batch_size(&errand.name, batch.bytes().len(), settings.batch_bytes_max())?;
         let sequenced = batch.sequenced();
         let append = Append { batch, acks, expected_end, deadline: errand.deadline };
         let receipt = match sequenced {
@@ -97,7 +109,11 @@ impl Inner {
     }
 
     async fn trim_here(&self, errand: &Errand, offset: Offset) -> Result<Reply, Miss> {
-        let (partition, _) = self.partition(errand)?;
+        let (partition, settings) = self.partition(errand)?;
+        if settings.is_compacted_only() {
+            let message = format!("{}: cleanup.policy=compact removes by key only", errand.name);
+            return Err(Error::new(ErrorKind::PolicyViolation, message).into());
+        }
         let missed = |refused| self.missed(errand, refused);
         let outcome = partition.trim(offset, errand.deadline).await.map_err(missed)?;
         self.appended(errand, outcome)?;
@@ -109,8 +125,8 @@ impl Inner {
         })
     }
 
-    /// The replica of the errand's group that is here.
-    fn partition(&self, errand: &Errand) -> Result<(Partition, FlushPolicy), Miss> {
+    /// The replica of the errand's group that is here, and what is set on its topic.
+    fn partition(&self, errand: &Errand) -> Result<(Partition, Settings), Miss> {
         let image = self.image();
         let Some((_, _, topic, placed)) = image.group(errand.group) else {
             return Err(if image.is_deleted(errand.group) {
@@ -120,19 +136,12 @@ impl Inner {
             });
         };
         match self.node.group(errand.group) {
-            Some(group) => Ok((Partition::new(group, self.node.id()), topic.settings.flush())),
+            Some(group) => Ok((Partition::new(group, self.node.id()), topic.settings.clone())),
             None if placed.replicas == [self.node.id()] && self.is_broken(errand.group) => {
                 Err(broken(errand, "its only replica cannot be opened").into())
             }
             None => Err(Miss::nobody()),
         }
-    }
-
-    /// Whether the batch is too large for its topic.
-    fn check_size(&self, errand: &Errand, bytes: usize) -> Result<(), Error> {
-        let image = self.image();
-        let Some((_, _, topic, _)) = image.group(errand.group) else { return Ok(()) };
-        super::check_batch_size(&errand.name, bytes, topic.settings.batch_bytes_max())
     }
 
     /// What an outcome says to the caller. Whatever is definite and not final goes elsewhere.
@@ -206,6 +215,29 @@ impl Inner {
 
     fn is_broken(&self, group: raft::GroupId) -> bool {
         group != METADATA_GROUP && self.node.broken().iter().any(|(broken, _)| *broken == group)
+    }
+}
+
+/// Refuses a write by quorum, before it is proposed, while too few replicas are in sync.
+async fn await_in_sync(errand: &Errand, partition: &Partition, least: usize) -> Result<(), Error> {
+    if least <= 1 {
+        return Ok(());
+    }
+    let until = errand.deadline.min(Instant::now() + IN_SYNC_PATIENCE);
+    loop {
+        // Who does not lead says so when it is asked to append.
+        let Some(in_sync) = partition.in_sync() else { return Ok(()) };
+        if in_sync >= least {
+            return Ok(());
+        }
+        if Instant::now() >= until {
+            let message = format!(
+                "{}: {in_sync} replicas are in sync; min.insync.replicas is {least}",
+                errand.name
+            );
+            return Err(Error::new(ErrorKind::NotEnoughReplicas, message));
+        }
+        sleep(IN_SYNC_LOOK).await;
     }
 }
 

@@ -235,7 +235,8 @@ impl Inner {
         target: NodeId,
     ) -> Result<Result<Reply, Error>, (Vain, Option<NodeId>)> {
         let answer = if target == self.node.id() {
-            Ok(self.perform(errand).await)
+            // Boxed: whoever asks would carry the depth of all that can be asked.
+            Ok(Box::pin(self.perform(errand)).await)
         } else {
             self.ask(target, errand).await
         };

@@ -10,7 +10,7 @@ use crate::config::{Bootstrap, Founder};
 use crate::metadata::reconcile::Held;
 use crate::metadata::{METADATA_GROUP, MetadataMachine, Registration, identity};
 use crate::tasks::Tasks;
-use raft::{FlushPolicy, GroupSpec, Node, NodeId, NodeOptions, Timing};
+use raft::{FlushPolicy, GroupSpec, Node, NodeId, NodeOptions, Roll, Timing};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,7 +50,8 @@ pub struct BrokerOptions {
     pub bootstrap: Bootstrap,
     /// What it works on at most.
     pub limits: BrokerLimits,
-    /// Between two looks at what retention removes.
+    /// Between two looks at what retention removes; at what compaction does, if that is sooner than it
+    /// looks by itself.
     pub retention_check: Duration,
     /// How many coordinators of consumer groups are made, when the first group comes.
     pub coordinators: u32,
@@ -91,8 +92,12 @@ impl Broker {
         let node = Node::start(node_options, listener, handler).await?;
         introduce(&node, &known, &founders);
         let (machine, images) = MetadataMachine::new();
-        let spec =
-            GroupSpec { id: METADATA_GROUP, voters: voters.clone(), flush: FlushPolicy::Always };
+        let spec = GroupSpec {
+            id: METADATA_GROUP,
+            voters: voters.clone(),
+            flush: FlushPolicy::Always,
+            roll: Roll::default(),
+        };
         let metadata = node.open(spec, Box::new(machine)).await?;
         let mut on_disk = store.groups()?;
         on_disk.retain(|group| *group != METADATA_GROUP);
@@ -127,6 +132,7 @@ impl Broker {
         inner.tasks.spawn("steward", Arc::clone(&inner).look_after_metadata());
         inner.tasks.spawn("balance", Arc::clone(&inner).balance());
         inner.tasks.spawn("retention", Arc::clone(&inner).retain(retention_check));
+        inner.tasks.spawn_to_end("compaction", Arc::clone(&inner).compact(retention_check));
         Ok(Self { inner })
     }
 

@@ -13,7 +13,7 @@
 
 use super::author::Author;
 use super::record::Incoming;
-use crate::broker::{Broker, Durability, Produce, Produced};
+use crate::broker::{Broker, Durability, Produce, Produced, without_key};
 use crate::error::{Error, ErrorKind};
 use crate::topic::{PartitionId, TopicName};
 use futures::future::join_all;
@@ -44,6 +44,7 @@ pub(super) struct Load {
     fixed: Option<PartitionId>,
     batch_bytes_max: usize,
     compression: Compression,
+    needs_keys: bool,
     now_ms: i64,
     broker: Broker,
     author: Author,
@@ -101,9 +102,12 @@ impl Load {
         if let Some(fixed) = fixed {
             known(&topic, fixed.0, partitions)?;
         }
+        // What the leader would encode anew is encoded so at once.
+        let compression = broker.compression(&topic)?.unwrap_or(compression);
         let lanes = usize::try_from(partitions).expect("at most a thousand");
         Ok(Self {
             batch_bytes_max: broker.batch_bytes_max(&topic)?,
+            needs_keys: broker.needs_keys(&topic)?,
             turn: if fixed.is_some() { 0 } else { broker.next_partition(&topic)?.0 },
             broker: broker.clone(),
             author: Author::Anybody,
@@ -139,6 +143,9 @@ impl Load {
                 self.topic, self.batch_bytes_max
             );
             return Err(Error::new(ErrorKind::RecordTooLarge, message));
+        }
+        if self.needs_keys && record.key.is_none() {
+            return Err(without_key(self.topic.as_str(), self.placed.len()));
         }
         let partition = self.partition_of(record)?;
         let lane = usize::try_from(partition).ok().and_then(|at| self.lanes.get_mut(at));

@@ -3,12 +3,13 @@
 //! | on this node | in the image | do |
 //! |---|---|---|
 //! | not open | hosted here | open |
-//! | open, flushed otherwise | hosted here | set the flush policy |
+//! | open, kept otherwise | hosted here | tune its log |
 //! | open or on disk | deleted | remove |
 //! | on disk | not yet known (the image is still behind) | nothing |
 
 use super::image::Image;
-use raft::{FlushPolicy, GroupId, GroupSpec, NodeId};
+use super::settings::Tuning;
+use raft::{FlushPolicy, GroupId, GroupSpec, NodeId, Roll};
 use std::collections::BTreeMap;
 
 /// A group's files on this node.
@@ -16,8 +17,8 @@ use std::collections::BTreeMap;
 pub enum Held {
     /// On disk, not open: left from before the start, or broken.
     Closed,
-    /// Open, with this flush policy.
-    Open(FlushPolicy),
+    /// Open, its log kept so.
+    Open(Tuning),
     /// Could not be opened; an operator has to look.
     Broken,
 }
@@ -29,8 +30,8 @@ pub struct Plan {
     pub open: Vec<GroupSpec>,
     /// Groups to remove with their files.
     pub remove: Vec<GroupId>,
-    /// Groups whose flush policy changed.
-    pub flush: Vec<(GroupId, FlushPolicy)>,
+    /// Groups whose logs are to be kept otherwise.
+    pub tune: Vec<(GroupId, Tuning)>,
 }
 
 impl Plan {
@@ -38,14 +39,15 @@ impl Plan {
     pub fn new(image: &Image, node: NodeId, held: &BTreeMap<GroupId, Held>) -> Self {
         let mut plan = Self::default();
         for (topic, placed) in image.hosted_by(node) {
-            let flush = topic.settings.flush();
+            let tuning = topic.settings.tuning();
             match held.get(&placed.group) {
                 None | Some(Held::Closed) => plan.open.push(GroupSpec {
                     id: placed.group,
                     voters: placed.replicas.clone(),
-                    flush,
+                    flush: tuning.flush,
+                    roll: tuning.roll,
                 }),
-                Some(Held::Open(old)) if *old != flush => plan.flush.push((placed.group, flush)),
+                Some(Held::Open(old)) if *old != tuning => plan.tune.push((placed.group, tuning)),
                 Some(Held::Open(_) | Held::Broken) => {}
             }
         }
@@ -56,6 +58,7 @@ impl Plan {
                     voters: placed.replicas.clone(),
                     // What a consumer group has committed is never worth less than a record.
                     flush: FlushPolicy::Always,
+                    roll: Roll::default(),
                 }),
                 Some(Held::Open(_) | Held::Broken) => {}
             }
@@ -68,7 +71,7 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metadata::{Command, Registration};
+    use crate::metadata::{Command, Registration, Settings};
     use crate::topic::TopicName;
     use uuid::Uuid;
 
@@ -110,7 +113,7 @@ mod tests {
         (
             plan.open.iter().map(|spec| spec.id.get()).collect(),
             plan.remove.iter().map(|id| id.get()).collect(),
-            plan.flush.iter().map(|(id, _)| id.get()).collect(),
+            plan.tune.iter().map(|(id, _)| id.get()).collect(),
         )
     }
 
@@ -134,19 +137,35 @@ mod tests {
             (3, GroupId::new(5), &[NodeId(1)][..])
         );
         assert_eq!(coordinator.flush, FlushPolicy::Always);
-        let held = open.iter().map(|spec| (spec.id, Held::Open(spec.flush))).collect();
+        let tuning = |spec: &GroupSpec| Tuning { flush: spec.flush, roll: spec.roll };
+        let held = open.iter().map(|spec| (spec.id, Held::Open(tuning(spec)))).collect();
         assert!(Plan::new(&image, NodeId(1), &held).open.is_empty());
     }
 
     #[test]
-    fn a_changed_flush_policy_is_set() {
-        let held = [(1, Held::Open(FlushPolicy::Os)), (2, Held::Open(FlushPolicy::Always))];
+    fn a_log_that_is_to_be_kept_otherwise_is_tuned() {
+        let other = Tuning { flush: FlushPolicy::Os, ..usual() };
+        let held = [(1, Held::Open(other)), (2, Held::Open(usual()))];
         assert_eq!(plan(&held), (vec![], vec![], vec![1]));
+        let other = Tuning { roll: Roll { bytes: Some(1 << 20), ms: None }, ..usual() };
+        let held = [(1, Held::Open(usual())), (2, Held::Open(other))];
+        assert_eq!(plan(&held), (vec![], vec![], vec![2]));
+    }
+
+    /// How the logs of a topic without settings are kept.
+    fn usual() -> Tuning {
+        Settings::default().tuning()
+    }
+
+    #[test]
+    fn a_log_that_is_kept_as_it_should_be_is_left_alone() {
+        let held = [(1, Held::Open(usual())), (2, Held::Open(usual()))];
+        assert_eq!(plan(&held), (vec![], vec![], vec![]));
     }
 
     #[test]
     fn a_deleted_group_is_removed_open_or_not() {
-        for state in [Held::Closed, Held::Open(FlushPolicy::Always), Held::Broken] {
+        for state in [Held::Closed, Held::Open(usual()), Held::Broken] {
             assert_eq!(plan(&[(4, state)]).1, [4]);
         }
     }
@@ -158,7 +177,7 @@ mod tests {
 
     #[test]
     fn the_metadata_group_is_never_removed() {
-        assert_eq!(plan(&[(0, Held::Open(FlushPolicy::Always))]).1, [0; 0]);
+        assert_eq!(plan(&[(0, Held::Open(usual()))]).1, [0; 0]);
     }
 
     #[test]

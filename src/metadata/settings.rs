@@ -1,133 +1,44 @@
-//! What can be set on a topic: one table, Kafka's names where Kafka has the thing.
+//! What is set on a topic, and what that means: the values in force, each as its own type.
 
-use crate::config::nearest;
-use crate::error::{Error, ErrorKind};
+mod table;
+
+pub use table::{BATCH_BYTES_MAX, Setting, TABLE};
+
+use crate::compaction::Cleaning;
+use crate::error::Error;
 use crate::retention::Retention;
+use raft::{FlushPolicy, Roll};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use storage::FlushPolicy;
-
-/// A row of the table.
-#[derive(Debug)]
-pub struct Setting {
-    /// Its name.
-    pub name: &'static str,
-    /// The value without one set.
-    pub default: &'static str,
-    /// What it does, with its unit and bounds.
-    pub documentation: &'static str,
-    values: Values,
-}
-
-/// The values a setting takes.
-#[derive(Debug)]
-enum Values {
-    OneOf(&'static [&'static str]),
-    Number {
-        least: u64,
-        most: u64,
-    },
-    /// Any number below 2^63, or -1: no limit.
-    Limit,
-}
-
-const FLUSH_POLICY: &str = "flush.policy";
-const FLUSH_MS: &str = "flush.ms";
-const FLUSH_MESSAGES: &str = "flush.messages";
-const MAX_MESSAGE_BYTES: &str = "max.message.bytes";
-const RETENTION_BYTES: &str = "retention.bytes";
-const RETENTION_MS: &str = "retention.ms";
-
-/// What a limit is set to where there is none, as in Kafka.
-const UNLIMITED: &str = "-1";
-/// The largest limit: Kafka keeps these in 64 bits with a sign.
-const LIMIT_MAX: u64 = u64::MAX >> 1;
-
-/// The most `max.message.bytes` can be: a batch travels between nodes in one frame.
-pub const BATCH_BYTES_MAX: u64 = 8 << 20;
-
-/// Every setting, by name.
-pub const TABLE: &[Setting] = &[
-    Setting {
-        name: FLUSH_MESSAGES,
-        default: "10000",
-        documentation: "With flush.policy=interval: the most records between two flushes, 1 to 1000000000.",
-        values: Values::Number { least: 1, most: 1_000_000_000 },
-    },
-    Setting {
-        name: FLUSH_MS,
-        default: "1000",
-        documentation: "With flush.policy=interval: the most milliseconds between a write and its flush, 1 to 3600000.",
-        values: Values::Number { least: 1, most: 3_600_000 },
-    },
-    Setting {
-        name: FLUSH_POLICY,
-        default: "always",
-        documentation: "When a replica counts a write as its own: always (once flushed to its disk), \
-                        interval (once written; flushed by flush.ms and flush.messages), os (once written; \
-                        the operating system flushes).",
-        values: Values::OneOf(&["always", "interval", "os"]),
-    },
-    Setting {
-        name: MAX_MESSAGE_BYTES,
-        default: "1048588",
-        documentation: "The most bytes a record batch has, compressed, 1024 to 8388608.",
-        values: Values::Number { least: 1024, most: BATCH_BYTES_MAX },
-    },
-    Setting {
-        name: RETENTION_BYTES,
-        default: UNLIMITED,
-        documentation: "The bytes of each partition that are kept at least; whole segments beyond them are \
-                        removed, the oldest first. 0 to 9223372036854775807; -1: no limit.",
-        values: Values::Limit,
-    },
-    Setting {
-        name: RETENTION_MS,
-        default: "604800000",
-        documentation: "The milliseconds for which a record is kept at least; a segment goes once its newest \
-                        record is older. 0 to 9223372036854775807; -1: for ever.",
-        values: Values::Limit,
-    },
-];
+use storage::batch::Compression;
+use table::{
+    CLEANUP_POLICY, COMPRESSION_TYPE, DELETE_RETENTION_MS, FLUSH_MESSAGES, FLUSH_MS, FLUSH_POLICY,
+    MAX_MESSAGE_BYTES, MESSAGE_TIMESTAMP_TYPE, MIN_CLEANABLE_DIRTY_RATIO, MIN_INSYNC_REPLICAS,
+    RETENTION_BYTES, RETENTION_MS, SEGMENT_BYTES, SEGMENT_MS,
+};
 
 /// What was set on a topic: names of the table to values that it takes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Settings(BTreeMap<String, String>);
 
-impl Setting {
-    /// The setting of that name, or the error that names the nearest one.
-    pub fn named(name: &str) -> Result<&'static Self, Error> {
-        TABLE.iter().find(|setting| setting.name == name).ok_or_else(|| {
-            let near = nearest(name, TABLE.iter().map(|setting| setting.name))
-                .map_or_else(String::new, |near| format!("; did you mean {near}?"));
-            Error::new(ErrorKind::UnknownSetting, format!("no setting {name:?}{near}"))
-        })
-    }
+/// How a partition's log is kept on a node: what can be changed while it is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tuning {
+    /// When it is flushed.
+    pub flush: FlushPolicy,
+    /// When it begins a segment.
+    pub roll: Roll,
+}
 
-    /// Whether it takes the value; the error names both and the bounds.
-    pub fn check(&self, value: &str) -> Result<(), Error> {
-        let allowed = match &self.values {
-            Values::OneOf(allowed) if allowed.contains(&value) => return Ok(()),
-            Values::OneOf(allowed) => format!("one of {}", allowed.join(", ")),
-            Values::Number { least, most }
-                if value.parse().is_ok_and(|number: u64| (*least..=*most).contains(&number)) =>
-            {
-                return Ok(());
-            }
-            Values::Number { least, most } => format!("a number from {least} to {most}"),
-            Values::Limit
-                if value == UNLIMITED
-                    || value.parse().is_ok_and(|number: u64| number <= LIMIT_MAX) =>
-            {
-                return Ok(());
-            }
-            Values::Limit => format!("a number from 0 to {LIMIT_MAX}, or {UNLIMITED} for no limit"),
-        };
-        let message = format!("{}={value:?}: it takes {allowed}", self.name);
-        Err(Error::new(ErrorKind::InvalidSettings, message))
-    }
+/// Whose time records have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimestampType {
+    /// Their producer's.
+    CreateTime,
+    /// The leader's, when it appends them.
+    LogAppendTime,
 }
 
 /// Checks names and values.
@@ -176,6 +87,11 @@ impl Settings {
         })
     }
 
+    /// How the topic's logs are kept.
+    pub fn tuning(&self) -> Tuning {
+        Tuning { flush: self.flush(), roll: self.roll() }
+    }
+
     /// When the topic's logs are flushed.
     pub fn flush(&self) -> FlushPolicy {
         match self.text(FLUSH_POLICY) {
@@ -189,14 +105,59 @@ impl Settings {
         }
     }
 
+    /// When the topic's logs begin a segment.
+    pub fn roll(&self) -> Roll {
+        Roll { bytes: self.limit(SEGMENT_BYTES), ms: Some(self.number(SEGMENT_MS)) }
+    }
+
     /// The most bytes a batch may have.
     pub fn batch_bytes_max(&self) -> usize {
         usize::try_from(self.number(MAX_MESSAGE_BYTES)).unwrap_or(usize::MAX)
     }
 
-    /// What of the topic's partitions is kept.
+    /// What of the topic's partitions is kept, whatever its keys.
     pub fn retention(&self) -> Retention {
+        if self.text(CLEANUP_POLICY) == "compact" {
+            return Retention::default();
+        }
         Retention { ms: self.limit(RETENTION_MS), bytes: self.limit(RETENTION_BYTES) }
+    }
+
+    /// How the topic is compacted, if it is.
+    pub fn cleaning(&self) -> Option<Cleaning> {
+        let policy = self.text(CLEANUP_POLICY);
+        let is_compacted = policy.split(',').any(|part| part == "compact");
+        is_compacted.then(|| Cleaning {
+            dirty_ratio_min: self.text(MIN_CLEANABLE_DIRTY_RATIO).parse().unwrap_or(1.0),
+            tombstones_kept: Duration::from_millis(self.number(DELETE_RETENTION_MS)),
+        })
+    }
+
+    /// Whether records go by compaction alone: then nobody trims, and a reader of what is gone goes on
+    /// with what follows.
+    pub fn is_compacted_only(&self) -> bool {
+        self.text(CLEANUP_POLICY) == "compact"
+    }
+
+    /// The codec that batches have in the log, unless it is their producer's.
+    pub fn compression(&self) -> Option<Compression> {
+        match self.text(COMPRESSION_TYPE) {
+            "uncompressed" => Some(Compression::None),
+            codec => codec.parse().ok(),
+        }
+    }
+
+    /// Whose time records have.
+    pub fn timestamp_type(&self) -> TimestampType {
+        match self.text(MESSAGE_TIMESTAMP_TYPE) {
+            "LogAppendTime" => TimestampType::LogAppendTime,
+            _ => TimestampType::CreateTime,
+        }
+    }
+
+    /// How many replicas must be in sync for a write by quorum.
+    pub fn in_sync_min(&self) -> usize {
+        usize::try_from(self.number(MIN_INSYNC_REPLICAS)).unwrap_or(usize::MAX)
     }
 
     /// A limit, if there is one. What cannot be read removes nothing.
@@ -223,44 +184,14 @@ mod tests {
     }
 
     #[test]
-    fn every_default_is_a_value_its_setting_takes() {
-        for setting in TABLE {
-            setting.check(setting.default).unwrap();
-        }
-        assert!(TABLE.is_sorted_by_key(|setting| setting.name));
-    }
-
-    #[test]
-    fn an_unknown_name_names_the_nearest() {
-        let error = Setting::named("flush.polcy").unwrap_err();
-        assert_eq!(error.kind, ErrorKind::UnknownSetting);
-        assert!(error.message.contains("flush.policy"), "{error}");
-    }
-
-    #[test]
-    fn a_value_out_of_bounds_is_refused_with_the_bounds() {
-        for (name, value) in [
-            (MAX_MESSAGE_BYTES, "1023"),
-            (MAX_MESSAGE_BYTES, "8388609"),
-            (MAX_MESSAGE_BYTES, "-1"),
-            (FLUSH_MS, "0"),
-            (FLUSH_MESSAGES, "many"),
-            (FLUSH_POLICY, "never"),
-            (RETENTION_MS, "-2"),
-            (RETENTION_BYTES, "9223372036854775808"),
-            (RETENTION_BYTES, "1k"),
-        ] {
-            let error = Setting::named(name).unwrap().check(value).unwrap_err();
-            assert_eq!(error.kind, ErrorKind::InvalidSettings);
-            assert!(error.message.contains(name) && error.message.contains(value), "{error}");
-        }
-    }
-
-    #[test]
     fn without_settings_a_topic_is_durable_and_takes_a_mebibyte() {
         let settings = Settings::default();
         assert_eq!(settings.flush(), FlushPolicy::Always);
         assert_eq!(settings.batch_bytes_max(), 1_048_588);
+        assert_eq!(settings.compression(), None);
+        assert_eq!(settings.timestamp_type(), TimestampType::CreateTime);
+        assert_eq!(settings.in_sync_min(), 1);
+        assert!(settings.cleaning().is_none());
     }
 
     #[test]
@@ -277,6 +208,53 @@ mod tests {
         assert_eq!(Settings::default().retention(), week);
         let settings = settings(&[(RETENTION_MS, "-1"), (RETENTION_BYTES, "0")]);
         assert_eq!(settings.retention(), Retention { ms: None, bytes: Some(0) });
+    }
+
+    #[test]
+    fn a_policy_says_what_goes() {
+        let week = Retention { ms: Some(604_800_000), bytes: None };
+        let rows = [
+            ("delete", week, false, false),
+            ("compact", Retention::default(), true, true),
+            ("compact,delete", week, true, false),
+            ("delete,compact", week, true, false),
+        ];
+        for (policy, retention, compacted, only) in rows {
+            let settings = settings(&[(CLEANUP_POLICY, policy)]);
+            let found = (settings.retention(), settings.cleaning().is_some());
+            assert_eq!(found, (retention, compacted), "{policy}");
+            assert_eq!(settings.is_compacted_only(), only, "{policy}");
+        }
+        let settings = settings(&[
+            (CLEANUP_POLICY, "compact"),
+            (MIN_CLEANABLE_DIRTY_RATIO, "0.25"),
+            (DELETE_RETENTION_MS, "1500"),
+        ]);
+        let expected =
+            Cleaning { dirty_ratio_min: 0.25, tombstones_kept: Duration::from_millis(1500) };
+        assert_eq!(settings.cleaning(), Some(expected));
+    }
+
+    #[test]
+    fn a_segment_is_as_the_broker_says_unless_the_topic_does() {
+        let week = Some(604_800_000);
+        assert_eq!(Settings::default().roll(), Roll { bytes: None, ms: week });
+        let settings = settings(&[(SEGMENT_BYTES, "65536"), (SEGMENT_MS, "10")]);
+        assert_eq!(settings.roll(), Roll { bytes: Some(65_536), ms: Some(10) });
+    }
+
+    #[test]
+    fn each_codec_has_its_name() {
+        for (name, codec) in [
+            ("producer", None),
+            ("uncompressed", Some(Compression::None)),
+            ("gzip", Some(Compression::Gzip)),
+            ("snappy", Some(Compression::Snappy)),
+            ("lz4", Some(Compression::Lz4)),
+            ("zstd", Some(Compression::Zstd)),
+        ] {
+            assert_eq!(settings(&[(COMPRESSION_TYPE, name)]).compression(), codec, "{name}");
+        }
     }
 
     #[test]

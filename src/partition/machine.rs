@@ -1,17 +1,42 @@
 //! The state machine of a partition: what its replicas agree on beside the records themselves.
 
+use crate::compaction::{Compact, Compactions};
 use crate::producers::{Ledger, Stored, Table};
 use raft::{Machine, Offset, Position};
 use serde::{Deserialize, Serialize};
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use storage::batch::Sequenced;
+
+/// A command in a partition's log. New ones go to the end: logs hold them by number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// The log is to be compacted.
+    Compact(Compact),
+}
 
 /// What a replica's machine keeps, for those who append to it; clones are the same.
 #[derive(Clone, Default)]
 pub struct Replicated {
     /// Its idempotent producers.
     pub producers: Arc<Ledger>,
+    /// What was decided of its compaction.
+    pub compactions: Decided,
+}
+
+/// What was decided of a partition's compaction, as of the last entry applied; clones are the same.
+#[derive(Debug, Clone, Default)]
+pub struct Decided(Arc<Mutex<Compactions>>);
+
+impl Decided {
+    /// As it is now.
+    pub fn now(&self) -> Compactions {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Compactions> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The machine.
@@ -23,6 +48,7 @@ pub struct PartitionMachine {
 #[derive(Serialize, Deserialize)]
 struct Checkpoint {
     producers: Stored,
+    compactions: Compactions,
 }
 
 impl PartitionMachine {
@@ -33,8 +59,12 @@ impl PartitionMachine {
 }
 
 impl Machine for PartitionMachine {
-    /// There is no command yet: one of a later version changes nothing, on any replica.
-    fn apply(&mut self, _at: Position, _command: &[u8]) -> Vec<u8> {
+    fn apply(&mut self, at: Position, command: &[u8]) -> Vec<u8> {
+        match storage::codec::decode(command) {
+            Ok(Command::Compact(compact)) => self.kept.compactions.lock().apply(compact),
+            // One of a later version changes nothing, on any replica of this one.
+            Err(error) => tracing::error!(%at, %error, "a command that is not known here"),
+        }
         Vec::new()
     }
 
@@ -45,18 +75,22 @@ impl Machine for PartitionMachine {
     }
 
     fn checkpoint(&self) -> Vec<u8> {
-        storage::codec::encode(&Checkpoint { producers: self.kept.producers.stored() })
+        storage::codec::encode(&Checkpoint {
+            producers: self.kept.producers.stored(),
+            compactions: self.kept.compactions.now(),
+        })
     }
 
     fn restore(&mut self, state: &[u8]) -> io::Result<()> {
-        let table = if state.is_empty() {
+        let (table, compactions) = if state.is_empty() {
             // Taken before partitions had a state.
-            Table::default()
+            (Table::default(), Compactions::default())
         } else {
-            let Checkpoint { producers } = storage::codec::decode(state)?;
-            Table::restored(producers)?
+            let Checkpoint { producers, compactions } = storage::codec::decode(state)?;
+            (Table::restored(producers)?, compactions)
         };
         self.kept.producers.restore(table);
+        *self.kept.compactions.lock() = compactions;
         Ok(())
     }
 }
@@ -64,6 +98,7 @@ impl Machine for PartitionMachine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compaction::Goal;
     use storage::batch::{BatchBuilder, Compression, HEADER_BYTES};
     use storage::{Index, Term};
 
@@ -88,6 +123,24 @@ mod tests {
         other.restore(&machine.checkpoint()).unwrap();
         assert_eq!(other.checkpoint(), machine.checkpoint());
         assert_ne!(other.checkpoint(), PartitionMachine::new(Replicated::default()).checkpoint());
+    }
+
+    #[test]
+    fn a_restored_machine_knows_what_was_decided_of_its_compaction() {
+        let kept = Replicated::default();
+        let mut machine = PartitionMachine::new(kept.clone());
+        let goal = Goal { upto: Offset::new(9), tombstones_below: Offset::new(4) };
+        let command = storage::codec::encode(&Command::Compact(Compact { goal, at_ms: 5 }));
+        let at = Position::new(Term::new(1), Index::new(1));
+        machine.apply(at, &command);
+        machine.apply(at, b"of a later version");
+        assert_eq!(kept.compactions.now().goal(), goal);
+        let other = Replicated::default();
+        let mut restored = PartitionMachine::new(other.clone());
+        restored.restore(&machine.checkpoint()).unwrap();
+        assert_eq!(other.compactions.now(), kept.compactions.now());
+        restored.restore(&[]).unwrap();
+        assert_eq!(other.compactions.now(), Compactions::default());
     }
 
     #[test]

@@ -43,6 +43,11 @@ pub struct Cluster {
 impl Cluster {
     /// Starts so many nodes and waits until all are ready.
     pub async fn start(nodes: u64) -> Self {
+        Self::start_with(nodes, |_| {}).await
+    }
+
+    /// The same, each with a changed configuration.
+    pub async fn start_with(nodes: u64, change: impl Fn(&mut Config)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         // All are held until all are known, so that no two are the same.
         let held: Vec<_> =
@@ -60,7 +65,8 @@ impl Cluster {
             segment_bytes: 1 << 20,
             ..Config::default()
         };
-        let configs: Vec<Config> = founders.iter().map(config).collect();
+        let mut configs: Vec<Config> = founders.iter().map(config).collect();
+        configs.iter_mut().for_each(change);
         drop(held);
         let mut cluster = Self { servers: configs.iter().map(|_| None).collect(), configs, dir };
         for at in 0..cluster.configs.len() {

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use storage::batch::{Compression, HEADER_BYTES, Record, RecordBatch, summary};
 use storage::disk::{Disk, RealDisk};
-use storage::{EngineKind, EntryKind, FlushPolicy, Store, StoreOptions};
+use storage::{EngineKind, EntryKind, FlushPolicy, Roll, Store, StoreOptions};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -264,8 +264,12 @@ impl Cluster {
 
     /// Opens a group that is not opened at a start by itself.
     pub async fn try_open(&self, id: NodeId, group: u64) -> io::Result<Group> {
-        let spec =
-            GroupSpec { id: GroupId::new(group), voters: self.ids(), flush: FlushPolicy::Always };
+        let spec = GroupSpec {
+            id: GroupId::new(group),
+            voters: self.ids(),
+            flush: FlushPolicy::Always,
+            roll: Roll::default(),
+        };
         let node = self.node(id);
         let runtime = self.members[&id].running.as_ref().unwrap().runtime.as_ref().unwrap();
         runtime.spawn(async move { node.open(spec, Box::<Words>::default()).await }).await.unwrap()
@@ -312,13 +316,15 @@ impl Cluster {
         let mut voters = self.ids();
         let at = usize::try_from(id).unwrap() % voters.len();
         voters.rotate_left(at);
-        self.open_spec(GroupSpec { id: GroupId::new(id), voters, flush }).await;
+        self.open_spec(GroupSpec { id: GroupId::new(id), voters, flush, roll: Roll::default() })
+            .await;
     }
 
     /// Opens a group on every running node, with these voters.
     pub async fn open_with(&mut self, id: u64, flush: FlushPolicy, voters: &[u64]) {
         let voters = voters.iter().copied().map(NodeId).collect();
-        self.open_spec(GroupSpec { id: GroupId::new(id), voters, flush }).await;
+        self.open_spec(GroupSpec { id: GroupId::new(id), voters, flush, roll: Roll::default() })
+            .await;
     }
 
     async fn open_spec(&mut self, spec: GroupSpec) {

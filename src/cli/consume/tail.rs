@@ -200,15 +200,14 @@ impl Tail {
             let (topic, partition) = (&self.topic, self.partition);
             Failure::new(Exit::Failed, format!("{topic} partition {partition} from {from}: {why}"))
         };
-        let mut batches =
-            RecordBatch::split(fetched.batches).map_err(|error| damaged(error.to_string()))?;
+        let mut batches = RecordBatch::split_stored(fetched.batches)
+            .map_err(|error| damaged(error.to_string()))?;
         batches.retain(|batch| u64::try_from(batch.base_offset()).is_ok_and(|base| base < end));
         let Some(last) = batches.last() else {
             return Ok(None);
         };
-        let base = u64::try_from(last.base_offset())
+        let next = u64::try_from(last.next_offset())
             .map_err(|_negative| damaged("a negative offset".into()))?;
-        let next = base + u64::from(last.record_count());
         if next <= from {
             return Err(damaged(format!("the answer ends at {next}")));
         }

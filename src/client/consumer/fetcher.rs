@@ -147,7 +147,7 @@ impl Fetcher {
             let error = match self.client.fetch(at, deadline).await {
                 Ok(fetched) => {
                     self.leaders.note(topic, *partition, fetched.leader);
-                    let batches = RecordBatch::split(fetched.batches).map_err(|error| {
+                    let batches = RecordBatch::split_stored(fetched.batches).map_err(|error| {
                         Error::Unreadable(format!("{} from {next}: {error}", self.at))
                     })?;
                     return Ok((batches.into(), fetched.next.max(next)));

@@ -1,7 +1,7 @@
 //! `GET /v1/topics/{topic}/partitions/{partition}/records`.
 //!
 //! A page that ends below the high watermark because it is full is the same for ever, and says so to
-//! caches; one that ends at the tail says `no-store`.
+//! caches; one that ends at the tail, or is of a compacted topic, says `no-store`.
 
 use super::follow::{self, Wanted};
 use super::page::{Bounds, End, fill};
@@ -190,7 +190,8 @@ pub(super) async fn fetch(
     to.insert(NEXT_OFFSET, end.next.into());
     door.name_tail(to, &fetched.tail);
     to.insert(header::VARY, HeaderValue::from_static("accept"));
-    if end.records == 0 {
+    // What compaction leaves of a page is another page.
+    if end.records == 0 || door.broker.needs_keys(&topic)? {
         to.insert(header::CACHE_CONTROL, NO_STORE);
         return Ok(response);
     }
@@ -301,9 +302,8 @@ pub(super) fn comma(to: &mut BytesMut, number: u64) {
 fn batches(fetched: &Fetched) -> (End, Response) {
     let mut end = End { next: fetched.from, records: 0 };
     for batch in &fetched.batches {
-        let count = u64::from(batch.record_count());
-        end.records += count;
-        end.next = u64::try_from(batch.base_offset()).map_or(end.next, |base| base + count);
+        end.records += u64::from(batch.record_count());
+        end.next = u64::try_from(batch.next_offset()).unwrap_or(end.next);
     }
     let whole: Vec<Bytes> = fetched.batches.iter().map(|batch| batch.bytes().clone()).collect();
     let length: usize = whole.iter().map(Bytes::len).sum();

@@ -137,7 +137,9 @@ struct Read {
 
 impl Read {
     fn records(&self) -> usize {
-        self.result.as_ref().map_or(0, |fetched| fetched.batches.len())
+        let with_records =
+            |fetched: &Fetched| fetched.batches.iter().filter(|b| b.record_count() > 0).count();
+        self.result.as_ref().map_or(0, with_records)
     }
 }
 

@@ -52,6 +52,8 @@ pub(in crate::http) fn fill(
             end.records += 1;
             end.next = u64::try_from(record.offset).map_or(end.next, |offset| offset + 1);
         }
+        // Beyond its last record there may be offsets that were compacted away.
+        end.next = u64::try_from(batch.next_offset()).map_or(end.next, |next| next.max(end.next));
     }
     Ok(end)
 }
@@ -98,6 +100,28 @@ mod tests {
             .unwrap();
             assert_eq!(to, expected.as_bytes(), "from {from} {bounds:?}");
             assert_eq!(end, End { next, records: u64::try_from(expected.len()).unwrap() });
+        }
+    }
+
+    #[test]
+    fn a_page_goes_on_after_what_was_compacted_away() {
+        let tail =
+            Tail { log_start: 0, high_watermark: 9, leader: raft::NodeId(1), leader_epoch: 1 };
+        let holes = batch(2, &["a", "b", "c"]).retain(1000, |record| record.offset == 3);
+        let empty = batch(5, &["d", "e"]).retain(1000, |_| false);
+        let batches = vec![holes.unwrap().unwrap(), empty.unwrap().unwrap()];
+        let bounds = Bounds { records_max: 9, page_bytes_max: 100, inflated_bytes_max: 1000 };
+        for (from, records_max, expected, next) in
+            [(2, 9, "b", 7), (4, 9, "", 7), (2, 1, "b", 7), (6, 9, "", 7), (2, 0, "", 2)]
+        {
+            let fetched = Fetched { from, batches: batches.clone(), tail };
+            let mut to = BytesMut::new();
+            let bounds = Bounds { records_max, ..bounds };
+            let end = fill(&mut to, &fetched, bounds, |to, record, _| {
+                to.put_slice(record.value.unwrap());
+            });
+            assert_eq!(to, expected.as_bytes(), "from {from}");
+            assert_eq!(end.unwrap().next, next, "from {from}");
         }
     }
 
