@@ -16,6 +16,7 @@ mod harness;
 
 use harness::{Cluster, Options, eventually, on_engines};
 use serde_json::{Value, json};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The smallest there are, so that a few records fill one.
 const SEGMENT_BYTES: u64 = 65_536;
@@ -30,6 +31,8 @@ const WRITE_RECORDS: u64 = 20;
 on_engines! {
     // sled gives space back to its own free list first, to the file system late.
     retention_by_size_keeps_disk_usage_bounded: segment;
+    a_consumer_keeps_up_while_both_limits_remove_behind_it: segment;
+    what_is_written_slowly_ages_too: segment sled;
     retention_by_time_removes_everything_old: segment sled;
     retention_changed_at_run_time_takes_effect: segment sled;
     a_follower_restarted_after_trims_begins_where_the_others_do: segment sled;
@@ -104,6 +107,84 @@ async fn retention_by_size_keeps_disk_usage_bounded(engine: &'static str) {
     let (start, end) = ends_when(&cluster, "sized", "it has ends", |_, _| true).await;
     assert!(end * VALUE_BYTES >= 20 * BOUND_BYTES);
     assert!((end - start) * VALUE_BYTES >= KEPT_BYTES * 9 / 10, "{start}..{end}: enough is kept");
+}
+
+/// Reads partition 0 from the earliest record on until told to stop; what is removed before it was read is
+/// passed over. Returns how many records were read, and how many were passed over.
+async fn consume(cluster: &Cluster, topic: &str, stop: &AtomicBool) -> (u64, u64) {
+    let (mut next, mut read, mut missed) = (None, 0, 0);
+    while !stop.load(Ordering::Relaxed) {
+        let from = next.map_or("earliest".to_owned(), |next: u64| next.to_string());
+        let path = format!(
+            "/v1/topics/{topic}/partitions/0/records?offset={from}&wait_ms=100&max_bytes=200000"
+        );
+        let answer = cluster.client.get(cluster.url(1, &path)).send().await.unwrap();
+        let status = answer.status();
+        let page: Value = answer.json().await.unwrap();
+        if status == 416 {
+            // The answer says where to go on.
+            let start = page["log_start_offset"].as_u64().unwrap();
+            assert!(start > next.unwrap(), "{page}");
+            missed += start - next.unwrap();
+            next = Some(start);
+            continue;
+        }
+        assert_eq!(status, 200, "{page}");
+        for record in page["records"].as_array().unwrap() {
+            let offset = record["offset"].as_u64().unwrap();
+            assert!(next.is_none_or(|next| next == offset), "{offset} after {next:?}");
+            next = Some(offset + 1);
+            read += 1;
+        }
+    }
+    (read, missed)
+}
+
+async fn a_consumer_keeps_up_while_both_limits_remove_behind_it(engine: &'static str) {
+    let cluster = cluster(engine).await;
+    let config = json!({"retention.bytes": KEPT_BYTES.to_string(), "retention.ms": "2000"});
+    cluster.create_topic("followed", 1, config).await;
+    let before: Vec<u64> = (0..3).map(|at| cluster.disk_bytes(at)).collect();
+    let stop = AtomicBool::new(false);
+    let produce = async {
+        let mut most = 0;
+        for round in 0..12 {
+            write(&cluster, "followed", BOUND_BYTES).await;
+            for at in 0..3 {
+                most = most.max(cluster.disk_bytes(at).saturating_sub(before[at]));
+                until_back(&cluster, at, &before, BOUND_BYTES).await;
+            }
+            let kept = ends_when(&cluster, "followed", "it has ends", |_, _| true).await;
+            eprintln!("round {round}: offsets {kept:?}, at most {} KiB on a disk", most >> 10);
+        }
+        // Nothing more comes, and age takes all of it.
+        let (_, end) =
+            ends_when(&cluster, "followed", "all is old", |start, end| start == end).await;
+        stop.store(true, Ordering::Relaxed);
+        end
+    };
+    let (end, (read, missed)) = tokio::join!(produce, consume(&cluster, "followed", &stop));
+    eprintln!("{end} written, {read} read, {missed} removed before they were read");
+    assert!(read > end / 4, "the consumer reads as they are written");
+    assert!(read + missed <= end);
+}
+
+async fn what_is_written_slowly_ages_too(engine: &'static str) {
+    let cluster = cluster(engine).await;
+    // The segment never fills, and its newest record is never old: only its age ends it.
+    let config = json!({"retention.ms": "1000", "segment.ms": "500"});
+    cluster.create_topic("slow", 1, config).await;
+    let url = cluster.url(0, "/v1/topics/slow/partitions/0/records");
+    let mut written = 0;
+    eventually("old records go although new ones come", async || {
+        let post = cluster.client.post(&url).json(&json!({"records": [{"value": "slow"}]}));
+        written += u64::from(post.send().await.unwrap().status() == 200);
+        let partition = &cluster.describe("slow").await?["partitions"][0];
+        let start = partition["log_start_offset"].as_u64()?;
+        (start > 0 && start < partition["high_watermark"].as_u64()?).then_some(())
+    })
+    .await;
+    assert!(written * 200 < SEGMENT_BYTES, "{written} records do not fill a segment");
 }
 
 async fn retention_by_time_removes_everything_old(engine: &'static str) {
