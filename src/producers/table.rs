@@ -30,9 +30,9 @@ use storage::batch::Sequenced;
 /// Batches that are remembered of a producer: as many as Kafka's producer has in flight.
 pub const REMEMBERED: usize = 5;
 /// Producers that are remembered; about 100 bytes each in a checkpoint.
-const PRODUCERS_MAX: usize = 4096;
+const PRODUCERS_MAX: usize = 2048;
 /// `Idempotency-Key`s that are remembered; about 25 bytes each in a checkpoint.
-const KEYS_MAX: usize = 16 * 1024;
+const KEYS_MAX: usize = 8192;
 
 /// Why a batch is not appended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,7 +131,7 @@ pub struct Table {
 }
 
 /// The table as it is stored; the oldest first.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stored {
     producers: Vec<(i64, i16, Vec<Kept>)>,
     keys: Vec<(i64, u32, Offset)>,

@@ -156,6 +156,26 @@ fn a_table_that_cannot_be_is_not_restored() {
     }
 }
 
+#[test]
+fn a_full_table_is_a_small_checkpoint() {
+    // There is one for each sealed segment of a log.
+    const BYTES_MAX: usize = 512 << 10;
+    let mut table = Table::default();
+    let offset = Offset::new(u64::MAX / 2);
+    for number in 0..i64::try_from(PRODUCERS_MAX).unwrap() {
+        for first in 0..i32::try_from(REMEMBERED).unwrap() {
+            table.apply(&batch(i64::MAX / 2 - number, i16::MAX, i32::MAX / 2 + first, 1), offset);
+        }
+    }
+    for number in 0..KEYS_MAX {
+        let key = ProducerId::one_shot(&number.to_be_bytes()).get();
+        table.apply(&batch(key, 0, 0, i32::MAX / 2), offset);
+    }
+    let bytes = storage::codec::encode(&table.stored()).len();
+    assert!(bytes <= BYTES_MAX, "{bytes} bytes");
+    assert_eq!(Table::restored(table.stored()).unwrap().stored(), table.stored());
+}
+
 /// Everything that ever was, told plainly.
 #[derive(Default)]
 struct Model {

@@ -77,7 +77,7 @@ pub(in crate::http) struct ProduceAsks {
 ///
 /// With an `Idempotency-Key` a request that is sent again appends nothing again: it is answered with the
 /// offsets of the first time and `Duplicate: true`. Its records without a key go to one partition. It
-/// takes one batch a partition; a key is remembered until 16384 others came to the partition.
+/// takes one batch a partition; a key is remembered until 8192 others came to the partition.
 #[utoipa::path(
     post, path = "/v1/topics/{topic}/records", tag = "records",
     params(
