@@ -300,6 +300,43 @@ async fn acknowledged_commits_and_generations_outlive_the_coordinators_leader() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_outlives_a_restart_of_all_its_brokers() {
+    let mut cluster = Cluster::start(3).await;
+    create(cluster.broker(0), "t", 2).await;
+    produce(cluster.broker(0), &at("t", 0), &["a", "b"]).await;
+    let mut member = Member::join(cluster.broker(0), joining("g", topics(&["t"]))).await;
+    member.poll_for(2).await;
+    let before = cluster.broker(0).describe_group(&group("g")).await.unwrap();
+    commit(cluster.broker(0), &group("other"), Committer::Nobody, &at("t", 1), 0).await.unwrap();
+    // A handle on a broker would keep its data directory.
+    let Member { broker, group: name, id, received } = member;
+    drop(broker);
+    for node in 0..3 {
+        cluster.stop_node(node).await;
+    }
+    for node in 0..3 {
+        cluster.start_node(node).await;
+    }
+    let broker = cluster.broker(1).clone();
+    let after = eventually("the group has a coordinator", async || {
+        broker.describe_group(&group("g")).await.ok()
+    })
+    .await;
+    assert_eq!((after.generation, after.members), (before.generation, before.members));
+    assert_eq!(committed(&broker, "other").await[&("t".into(), 1)], Some(0));
+    // The member goes on, from what is committed.
+    let mut member = Member { broker: broker.clone(), group: name, id, received };
+    produce(&broker, &at("t", 0), &["c"]).await;
+    let given = eventually("the last record comes", async || {
+        let given = member.try_poll(SOON).await.ok()?;
+        given.iter().any(|(_, value)| value == "c").then_some(given)
+    })
+    .await;
+    assert!(["a", "b", "c"].ends_with(&values(&given)), "{given:?}");
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_group_at_rest_is_listed_moved_and_deleted() {
     let cluster = Cluster::start(3).await;
     let broker = cluster.broker(0);
