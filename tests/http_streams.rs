@@ -10,99 +10,17 @@
 
 mod http_cluster;
 
-use futures::StreamExt;
-use futures::stream::BoxStream;
-use http_cluster::{Client, Cluster, DEADLINE, Door, eventually, header};
+use http_cluster::events::{Block, EVENTS, Events};
+use http_cluster::{Client, Cluster, Door, eventually};
 use ottla::http::Limits;
-use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
-use tokio::time::timeout;
 
-const EVENTS: &str = "text/event-stream";
 const PARTITION: &str = "/v1/topics/t/partitions/0/records";
 const TOPIC: &str = "/v1/topics/t/records";
-
-/// One block of a stream of events.
-#[derive(Debug, Clone, Default, PartialEq)]
-struct Block {
-    id: Option<String>,
-    event: Option<String>,
-    retry: Option<String>,
-    comment: Option<String>,
-    data: Option<Value>,
-}
-
-/// A reader as the standard describes it.
-struct Events {
-    chunks: BoxStream<'static, reqwest::Result<bytes::Bytes>>,
-    text: String,
-}
-
-impl Events {
-    async fn open(request: RequestBuilder) -> Self {
-        let response = request.header("accept", EVENTS).send().await.unwrap();
-        assert_eq!(response.status(), StatusCode::OK);
-        Self::of(response)
-    }
-
-    fn of(response: Response) -> Self {
-        assert_eq!(header(&response, "content-type"), EVENTS);
-        assert_eq!(header(&response, "cache-control"), "no-store");
-        Self { chunks: response.bytes_stream().boxed(), text: String::new() }
-    }
-
-    /// The next block; none at the end.
-    async fn next(&mut self) -> Option<Block> {
-        loop {
-            if let Some((block, rest)) = self.text.split_once("\n\n") {
-                let block = read(block);
-                self.text = rest.to_owned();
-                return Some(block);
-            }
-            let chunk = timeout(DEADLINE, self.chunks.next()).await.expect("something comes")?;
-            self.text += std::str::from_utf8(&chunk.unwrap()).unwrap();
-        }
-    }
-
-    /// The next record: its id and its value.
-    async fn record(&mut self) -> (String, String) {
-        loop {
-            let block = self.next().await.expect("a record comes");
-            if let Some(data) = block.data {
-                assert_eq!(block.event, None, "{data}");
-                return (block.id.unwrap(), data["value"].as_str().unwrap().to_owned());
-            }
-        }
-    }
-
-    async fn records(&mut self, count: usize) -> Vec<(String, String)> {
-        let mut records = Vec::new();
-        for _ in 0..count {
-            records.push(self.record().await);
-        }
-        records
-    }
-}
-
-fn read(block: &str) -> Block {
-    let mut read = Block::default();
-    for line in block.lines() {
-        let (field, value) = line.split_once(": ").unwrap();
-        let value = value.to_owned();
-        match field {
-            "" => read.comment = Some(value),
-            "id" => read.id = Some(value),
-            "event" => read.event = Some(value),
-            "retry" => read.retry = Some(value),
-            "data" => read.data = Some(serde_json::from_str(&value).unwrap()),
-            other => panic!("no field of the standard: {other}"),
-        }
-    }
-    read
-}
 
 fn pairs(rows: &[(&str, &str)]) -> Vec<(String, String)> {
     rows.iter().map(|(id, value)| ((*id).to_owned(), (*value).to_owned())).collect()

@@ -5,6 +5,7 @@ use super::limits::Limits;
 use super::meter::Meter;
 use crate::broker::{Broker, Tail};
 use crate::error::{Error, ErrorKind};
+use crate::tasks::Tasks;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use raft::NodeId;
 use std::ops::Deref;
@@ -38,6 +39,8 @@ pub(super) struct Inner {
     pub(super) stopping: CancellationToken,
     /// The API's description.
     pub(super) openapi: bytes::Bytes,
+    /// What goes on beside the requests.
+    pub(super) tasks: Tasks,
     requests: Arc<Semaphore>,
     follows: Arc<Semaphore>,
     bodies: Arc<Semaphore>,
@@ -68,6 +71,7 @@ impl Door {
             limits,
             stopping,
             openapi,
+            tasks: Tasks::new(),
         }))
     }
 
@@ -84,6 +88,16 @@ impl Door {
     /// The budget for bodies, in units of [`BUDGET_UNIT_BYTES`].
     pub(super) fn budget(&self) -> Arc<Semaphore> {
         Arc::clone(&self.bodies)
+    }
+
+    /// How long a request waits that asks for `wait_ms`.
+    pub(super) fn wait(&self, wait_ms: u64) -> Result<Duration, Error> {
+        let (wait, most) = (Duration::from_millis(wait_ms), self.limits.wait_max);
+        if wait > most {
+            let message = format!("wait_ms {wait_ms}: at most {} is taken", most.as_millis());
+            return Err(Error::new(ErrorKind::InvalidRequest, message));
+        }
+        Ok(wait)
     }
 
     /// When a request is to be answered that asks for `timeout_ms`.

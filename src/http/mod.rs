@@ -33,6 +33,7 @@ mod meter;
 mod native;
 mod offset;
 mod openapi;
+mod origin;
 mod place;
 mod proxy2;
 mod proxy3;
@@ -45,12 +46,16 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use door::Door;
 use std::io;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
 
 pub use limits::Limits;
+
+/// How long what goes on beside the requests may take to end.
+const TASKS_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Serves until `shutdown` is cancelled, then until the requests in flight are answered or their grace is
 /// over.
@@ -70,7 +75,9 @@ pub async fn serve(
         .fallback(guard::no_such_route)
         .layer(from_fn_with_state(door.clone(), guard::guard))
         .with_state(door.clone());
-    listener::listen(listener, door, router).await
+    let served = listener::listen(listener, door.clone(), router).await;
+    door.tasks.close(TASKS_PATIENCE).await;
+    served
 }
 
 /// The API's description, as `/openapi.json` gives it.

@@ -12,13 +12,14 @@ use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, ResponseBuilder};
     info(
         title = "Ottla",
         description = "A replicated, partitioned event log. Three dialects over one broker: the native \
-                       one (/v1), REST Proxy v2 (/topics, /brokers) and the part of v3 worth having \
+                       one (/v1), REST Proxy v2 (/topics, /consumers, /brokers) and the part of v3 worth having \
                        (/v3). Any node answers any request.",
     ),
     components(schemas(ErrorBody<'static>)),
     tags(
         (name = "records", description = "Produce and fetch"),
         (name = "topics", description = "Topics and their settings"),
+        (name = "groups", description = "Consumer groups: members, their records, offsets and lag"),
         (name = "cluster", description = "Brokers and health"),
         (name = "v2", description = "As the Confluent REST Proxy v2 has it"),
         (name = "v3", description = "As the Confluent REST Proxy v3 has it"),

@@ -1,5 +1,6 @@
 //! What a request's path and query name, read once and refused with the name of what is wrong.
 
+use crate::coordinator::{GroupName, MemberId};
 use crate::error::{Error, ErrorKind};
 use crate::topic::{PartitionId, TopicName};
 use axum::extract::{FromRequestParts, Query, RawPathParams};
@@ -11,6 +12,12 @@ pub(super) struct AtTopic(pub(super) TopicName);
 
 /// A partition of the path.
 pub(super) struct AtPartition(pub(super) TopicName, pub(super) PartitionId);
+
+/// A consumer group of the path.
+pub(super) struct AtGroup(pub(super) GroupName);
+
+/// A member of a consumer group of the path.
+pub(super) struct AtMember(pub(super) GroupName, pub(super) MemberId);
 
 /// A query string; names that it does not have are refused where its type says so.
 pub(super) struct Asks<T>(pub(super) T);
@@ -28,6 +35,16 @@ impl Named {
     /// The topic.
     pub(super) fn topic(&self) -> Result<TopicName, Error> {
         TopicName::new(self.get("topic")?)
+    }
+
+    /// The consumer group.
+    pub(super) fn group(&self) -> Result<GroupName, Error> {
+        GroupName::new(self.get("group")?)
+    }
+
+    /// The group's member.
+    pub(super) fn member(&self) -> Result<MemberId, Error> {
+        MemberId::new(self.get("member")?)
     }
 
     /// The partition.
@@ -61,6 +78,21 @@ impl<S: Send + Sync> FromRequestParts<S> for AtPartition {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
         let named = Named::from_request_parts(parts, state).await?;
         Ok(Self(named.topic()?, named.partition()?))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for AtGroup {
+    type Rejection = Error;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        Ok(Self(Named::from_request_parts(parts, state).await?.group()?))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for AtMember {
+    type Rejection = Error;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let named = Named::from_request_parts(parts, state).await?;
+        Ok(Self(named.group()?, named.member()?))
     }
 }
 

@@ -1,6 +1,8 @@
 //! Nodes of a cluster inside the test's own process, and doors over them with other limits.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
+pub mod events;
+
 use ottla::broker::Broker;
 use ottla::config::{Bootstrap, Config, Founder};
 use ottla::http::Limits;

@@ -292,7 +292,7 @@ pub(in crate::http) fn v2_page(
 }
 
 /// Between the elements of an array.
-pub(super) fn comma(to: &mut BytesMut, number: u64) {
+pub(in crate::http) fn comma(to: &mut BytesMut, number: u64) {
     if number > 0 {
         to.put_u8(b',');
     }

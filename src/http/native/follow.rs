@@ -8,6 +8,7 @@
 //!   for; any other, or one that lasts, ends the stream and says why.
 //! - Any node goes on where another ended: at what the reader has seen.
 
+use super::course::Course;
 use super::framing::{Ending, Framing};
 use super::page::{Bounds, fill};
 use super::seen::Seen;
@@ -23,13 +24,8 @@ use futures::stream::{self, FuturesUnordered, StreamExt};
 use std::convert::Infallible;
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::Instant;
 use uuid::Uuid;
 
-/// A failure that may pass is waited for this long.
-const PATIENCE: Duration = Duration::from_mins(1);
-/// Between two attempts meanwhile.
-const BREATH: Duration = Duration::from_millis(200);
 /// Partitions that one stream follows.
 pub(super) const PARTITIONS_MAX: usize = 256;
 /// What each partition may answer while all are waited for: one is taken, the others are read again.
@@ -44,7 +40,7 @@ pub(super) struct Wanted {
     /// All partitions of the topic: those that it gets later as well.
     pub(super) whole: bool,
     /// What the reader has seen already.
-    pub(super) seen: Option<Seen>,
+    pub(super) seen: Option<Seen<u32>>,
     /// So many records, then it ends after all.
     pub(super) records_max: u64,
 }
@@ -61,18 +57,8 @@ pub(super) struct Follow {
     pages_since_news: usize,
     /// Records still to be given.
     left: u64,
-    state: State,
+    course: Course,
     _place: OwnedSemaphorePermit,
-}
-
-/// How it goes.
-#[derive(Debug, Clone, Copy)]
-enum State {
-    Well,
-    /// Since then.
-    Failing(Instant),
-    /// The last word was said.
-    Ended,
 }
 
 /// One partition of a stream.
@@ -127,7 +113,7 @@ impl Wanted {
             whole,
             pages_since_news: 0,
             left: records_max,
-            state: State::Well,
+            course: Course::Well,
             _place: place,
         };
         let head = framing.begin(follow.seen());
@@ -138,7 +124,7 @@ impl Wanted {
 }
 
 /// Moves the fetches to where a reader was.
-fn go_on(fetches: &mut [Fetch], seen: &Seen) -> Result<(), Error> {
+fn go_on(fetches: &mut [Fetch], seen: &Seen<u32>) -> Result<(), Error> {
     for (partition, next) in &seen.0 {
         let fetch = fetches.iter_mut().find(|fetch| fetch.partition.0 == *partition);
         let fetch = fetch.ok_or_else(|| {
@@ -163,7 +149,7 @@ impl Lane {
 impl Follow {
     /// The next chunk: records, a sign of life, or why there are no more.
     async fn step(mut self) -> Option<(Bytes, Self)> {
-        if matches!(self.state, State::Ended) {
+        if self.course.is_ended() {
             return None;
         }
         if self.left == 0 {
@@ -176,29 +162,17 @@ impl Follow {
         let Some(read) = read else { return self.end(Ending::ShuttingDown) };
         let chunk = match read.and_then(|(at, fetched)| self.chunk(at, &fetched)) {
             Ok(chunk) => {
-                self.state = State::Well;
+                self.course = Course::Well;
                 chunk
             }
-            Err(error) => {
-                let since = match self.state {
-                    State::Failing(since) => since,
-                    State::Well | State::Ended => Instant::now(),
-                };
-                if error.row().retriable && since.elapsed() < PATIENCE {
-                    self.state = State::Failing(since);
-                    tokio::time::sleep(BREATH).await;
-                    self.framing.alive()
-                } else {
-                    self.state = State::Ended;
-                    self.framing.failed(&error)
-                }
-            }
+            Err(error) if self.course.bears(&error).await => self.framing.alive(),
+            Err(error) => self.framing.failed(&error),
         };
         Some((chunk, self))
     }
 
     fn end(mut self, ending: Ending) -> Option<(Bytes, Self)> {
-        self.state = State::Ended;
+        self.course = Course::Ended;
         self.framing.ended(ending).map(|last| (last, self))
     }
 
@@ -295,7 +269,7 @@ impl Follow {
             inflated_bytes_max: self.door.limits.inflated_bytes_max,
         };
         let PartitionId(partition) = lane.fetch.partition;
-        let (before, after) = seen.around(partition);
+        let (before, after) = seen.around(&partition);
         let mut to = BytesMut::new();
         let end = fill(&mut to, fetched, bounds, |to, record, _| {
             let id = format_args!("{before}{}{after}", record.offset);
@@ -312,7 +286,7 @@ impl Follow {
     }
 
     /// What the reader will have seen.
-    fn seen(&self) -> Seen {
+    fn seen(&self) -> Seen<u32> {
         Seen(self.lanes.iter().map(|lane| (lane.fetch.partition.0, lane.next)).collect())
     }
 }

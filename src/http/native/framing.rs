@@ -7,6 +7,7 @@
 //! | a record | a line | `id: …`, `data: {…}` |
 //! | it lives | an empty line | `: hb` |
 //! | it goes wrong | a line `{"error_code": …}` | `event: error`, `data: {"error_code": …}` |
+//! | beside them | | `event: …`, `data: {…}` |
 //! | it ends | | `event: end`, `data: {"reason": …}` |
 //!
 //! An event's id names what was seen up to and with it, so that a reader who says it in `Last-Event-ID`
@@ -115,6 +116,14 @@ impl Framing {
         }
     }
 
+    /// Something beside the records, where there is room for it.
+    pub(super) fn aside(self, event: &str, json: &str) -> Option<Bytes> {
+        match self {
+            Self::Lines => None,
+            Self::Events => Some(format!("event: {event}\ndata: {json}\n\n").into()),
+        }
+    }
+
     /// A sign of life.
     pub(super) const fn alive(self) -> Bytes {
         match self {
@@ -139,21 +148,12 @@ impl Framing {
             producer_epoch: None,
         };
         let json = serde_json::to_string(&body).expect("plain data");
-        match self {
-            Self::Lines => format!("{json}\n").into(),
-            Self::Events => format!("event: error\ndata: {json}\n\n").into(),
-        }
+        self.aside("error", &json).unwrap_or_else(|| format!("{json}\n").into())
     }
 
     /// The last word of a stream that did not, if there is one.
     pub(super) fn ended(self, ending: Ending) -> Option<Bytes> {
-        match self {
-            Self::Lines => None,
-            Self::Events => {
-                let reason = ending.name();
-                Some(format!("event: end\ndata: {{\"reason\":\"{reason}\"}}\n\n").into())
-            }
-        }
+        self.aside("end", &format!("{{\"reason\":\"{}\"}}", ending.name()))
     }
 }
 

@@ -2,10 +2,12 @@
 
 mod cluster;
 mod config;
+mod course;
 mod fetch;
 mod fetch_topic;
 mod follow;
 mod framing;
+mod groups;
 mod page;
 mod produce;
 mod producers;
@@ -20,8 +22,9 @@ use super::door::Door;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub(super) use fetch::{Source, v2_page, wait};
-pub(super) use page::Bounds;
+pub(super) use fetch::{Source, comma, v2_page, wait};
+pub(super) use groups::{Room, next_of, place_at, places, query_places, subscription};
+pub(super) use page::{Bounds, fill};
 pub(super) use produce::produced_load;
 
 /// All its routes.
@@ -38,4 +41,5 @@ pub(super) fn routes() -> OpenApiRouter<Door> {
         .routes(routes!(producers::create))
         .routes(routes!(produce::to_topic, fetch_topic::fetch))
         .routes(routes!(produce::to_partition, fetch::fetch))
+        .merge(groups::routes())
 }

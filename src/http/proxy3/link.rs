@@ -2,9 +2,9 @@
 
 use crate::error::{Error, ErrorKind};
 use crate::http::door::Door;
+use crate::http::origin::Origin;
 use crate::http::place::Named;
 use axum::extract::FromRequestParts;
-use axum::http::header;
 use axum::http::request::Parts;
 use serde_json::{Value, json};
 
@@ -74,13 +74,7 @@ impl FromRequestParts<Door> for Links {
             let message = format!("no cluster {named:?} here; this one is {cluster}");
             return Err(Error::new(ErrorKind::UnknownCluster, message));
         }
-        let text = |name: &str| parts.headers.get(name)?.to_str().ok().map(str::to_owned);
-        let host = text("x-forwarded-host")
-            .or_else(|| text(header::HOST.as_str()))
-            .or_else(|| parts.uri.authority().map(ToString::to_string))
-            .unwrap_or_else(|| "localhost".to_owned());
-        let scheme = text("x-forwarded-proto").filter(|scheme| scheme == "https");
-        let scheme = scheme.as_deref().unwrap_or("http");
-        Ok(Self { base: format!("{scheme}://{host}"), cluster })
+        let Origin(base) = Origin::from_request_parts(parts, door).await?;
+        Ok(Self { base, cluster })
     }
 }

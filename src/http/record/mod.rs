@@ -16,7 +16,7 @@ mod write;
 
 pub(super) use headers::Headers;
 pub(super) use read::{Incoming, Reader};
-pub(super) use write::{native, v2};
+pub(super) use write::{native, native_of, v2};
 
 /// How keys and values stand in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

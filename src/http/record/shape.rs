@@ -179,6 +179,16 @@ pub(in crate::http) struct Fetched {
     headers: Vec<Header>,
 }
 
+/// A record that was read, of one of several topics.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub(in crate::http) struct TopicRecord {
+    /// Its topic.
+    topic: String,
+    /// The rest of it.
+    #[serde(flatten)]
+    record: Fetched,
+}
+
 /// Records to append, as REST Proxy v2 has them.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

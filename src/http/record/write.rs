@@ -10,6 +10,23 @@ use storage::batch::RecordRef;
 /// `{"partition":0,"offset":5,"timestamp":1,"key":"k","value":"v","headers":[…]}`
 pub(in crate::http) fn native(to: &mut BytesMut, partition: u32, record: &RecordRef<'_>) {
     to.put_slice(b"{\"partition\":");
+    native_from_partition(to, partition, record);
+}
+
+/// The same with `"topic":"t"` in front.
+pub(in crate::http) fn native_of(
+    to: &mut BytesMut,
+    topic: &str,
+    partition: u32,
+    record: &RecordRef<'_>,
+) {
+    to.put_slice(b"{\"topic\":");
+    json(to, topic);
+    to.put_slice(b",\"partition\":");
+    native_from_partition(to, partition, record);
+}
+
+fn native_from_partition(to: &mut BytesMut, partition: u32, record: &RecordRef<'_>) {
     json(to, &partition);
     place_and_time(to, record);
     native_field(to, "key", record.key);
