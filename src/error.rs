@@ -97,6 +97,8 @@ rows! {
     SlowRequest        = 408 40802 REQUEST_TIMED_OUT retriable NotAppended;
     /// The group has a member of that id.
     MemberExists       = 409 40902 INVALID_REQUEST final NotAppended;
+    /// What a consumer instance was told does not go together: subscribed and assigned, or neither.
+    IllegalState       = 409 40903 INVALID_REQUEST final NotAppended;
     /// The topic exists with other settings.
     TopicExists        = 409 40904 TOPIC_ALREADY_EXISTS final NotAppended;
     /// The member's generation is not the one the coordinator knows it by.
@@ -125,10 +127,12 @@ rows! {
     OffsetOutOfRange   = 416 41601 OFFSET_OUT_OF_RANGE final NotAppended;
     /// A value that is not what its format says (not base64, not JSON).
     NotConvertible     = 422 42203 INVALID_RECORD final NotAppended;
-    /// An `Idempotency-Key` that belongs to another request.
-    KeyReused          = 422 42204 INVALID_REQUEST final NotAppended;
+    /// An option of a consumer instance that cannot be.
+    InvalidConsumer    = 422 42204 INVALID_CONFIG final NotAppended;
     /// A record that its topic does not take: one without a key, where the topic is compacted.
     InvalidRecord      = 422 42206 INVALID_RECORD final NotAppended;
+    /// An `Idempotency-Key` that belongs to another request.
+    KeyReused          = 422 42209 INVALID_REQUEST final NotAppended;
     /// Too many requests, or too many bytes waiting.
     Busy               = 429 42901 THROTTLING_QUOTA_EXCEEDED retriable NotAppended;
     /// A group or its coordinator holds as much as it can; the message names the limit.

@@ -27,19 +27,6 @@ const BATCHES: &str = "application/vnd.kafka.recordbatch.v2";
 const PROVOKED_ELSEWHERE: &[(ErrorKind, &str, &str)] =
     &[(ErrorKind::Internal, "src/http/guard.rs", "a_handler_that_panics_is_answered_with_a_500")];
 
-/// Rows of consumer groups, which no route answers with yet; a row leaves with its first route.
-const WITHOUT_A_ROUTE: &[ErrorKind] = &[
-    ErrorKind::InvalidGroup,
-    ErrorKind::UnknownMember,
-    ErrorKind::UnknownGroup,
-    ErrorKind::MemberExists,
-    ErrorKind::StaleGeneration,
-    ErrorKind::FencedInstance,
-    ErrorKind::NotOwner,
-    ErrorKind::GroupNotEmpty,
-    ErrorKind::GroupFull,
-];
-
 /// The rows that were seen, by their code.
 #[derive(Default)]
 struct Seen(BTreeMap<u32, ErrorKind>);
@@ -88,6 +75,7 @@ async fn every_row_of_the_table_is_provoked() {
     names(&mut seen, &one.client(0)).await;
     bodies(&mut seen, &one.client(0)).await;
     producers(&mut seen, &one.client(0)).await;
+    groups(&mut seen, &one.client(0)).await;
     limits(&mut seen, &one).await;
     a_damaged_log(&mut seen, &mut one).await;
     one.stop().await;
@@ -99,10 +87,8 @@ async fn every_row_of_the_table_is_provoked() {
         assert!(text.contains(&format!("async fn {test}()")), "{test} is gone");
         seen.0.insert(kind.row().code, *kind);
     }
-    let missing: Vec<_> = ErrorKind::ALL
-        .iter()
-        .filter(|kind| !seen.0.contains_key(&kind.row().code) && !WITHOUT_A_ROUTE.contains(kind))
-        .collect();
+    let missing: Vec<_> =
+        ErrorKind::ALL.iter().filter(|kind| !seen.0.contains_key(&kind.row().code)).collect();
     assert!(missing.is_empty(), "not provoked: {missing:?}");
 }
 
@@ -156,6 +142,86 @@ async fn names(seen: &mut Seen, client: &Client) {
     let body =
         seen.provoke(ErrorKind::OffsetOutOfRange, client.get(&format!("{records}?offset=7"))).await;
     assert_eq!((&body["log_start_offset"], &body["high_watermark"]), (&json!(0), &json!(0)));
+}
+
+/// Members and offsets that do not go together.
+async fn groups(seen: &mut Seen, client: &Client) {
+    let join = |body: Value| client.ask(Method::POST, "/v1/groups/g/members").json(&body);
+    let put = |body: Value| client.ask(Method::PUT, "/v1/groups/g/offsets").json(&body);
+    for instance in ["once", "again"] {
+        let body = json!({ "topics": ["t"], "member_id": instance, "instance_id": "static" });
+        assert_eq!(join(body).send().await.unwrap().status(), 201);
+    }
+    let offset = json!({ "topic": "t", "partition": 0, "offset": 0 });
+    let long = "x".repeat(256);
+    let instance = |body: Value| client.ask(Method::POST, "/consumers/g").json(&body);
+    let consumer = "/consumers/g/instances/c";
+    let tell = |path: &str, body: Value| {
+        client.ask(Method::POST, &format!("{consumer}/{path}")).json(&body)
+    };
+    assert_eq!(instance(json!({ "name": "c" })).send().await.unwrap().status(), 200);
+    let rows = [
+        (ErrorKind::InvalidGroup, client.get(&format!("/v1/groups/{long}"))),
+        (ErrorKind::UnknownGroup, client.get("/v1/groups/none")),
+        (ErrorKind::UnknownGroup, client.get("/v1/groups/none/lag")),
+        (ErrorKind::UnknownMember, client.get("/v1/groups/g/members/none/records")),
+        (ErrorKind::UnknownMember, client.get("/consumers/none/instances/none/records")),
+        (ErrorKind::MemberExists, join(json!({ "member_id": "again", "topics": ["t"] }))),
+        (ErrorKind::MemberExists, instance(json!({ "name": "c" }))),
+        (ErrorKind::FencedInstance, client.get("/v1/groups/g/members/once/records")),
+        (
+            ErrorKind::StaleGeneration,
+            put(json!({ "offsets": [offset], "member_id": "again", "generation": 77 })),
+        ),
+        (ErrorKind::NotOwner, put(json!({ "offsets": [offset], "member_id": "c" }))),
+        (ErrorKind::GroupNotEmpty, client.ask(Method::DELETE, "/v1/groups/g")),
+        (ErrorKind::InvalidRequest, join(json!({ "session_timeout_ms": 1 }))),
+        (ErrorKind::InvalidRequest, join(json!({ "topic_pattern": "(" }))),
+        (ErrorKind::InvalidRequest, join(json!({ "topics": [], "topic_pattern": "a" }))),
+        (ErrorKind::InvalidRequest, join(json!({ "assignor": "fair" }))),
+        (ErrorKind::InvalidRequest, client.get("/v1/groups/g/records")),
+        (ErrorKind::InvalidRequest, client.get("/v1/groups/g/records?topics=t&max_records=0")),
+        (
+            ErrorKind::NotAcceptable,
+            client
+                .get(&format!("{consumer}/records"))
+                .header("accept", "application/vnd.kafka.json.v2+json"),
+        ),
+        (ErrorKind::IllegalState, client.get(&format!("{consumer}/records"))),
+        (ErrorKind::InvalidConsumer, instance(json!({ "format": "avro" }))),
+        (ErrorKind::InvalidConsumer, instance(json!({ "auto.commit.enable": "maybe" }))),
+        (ErrorKind::InvalidConsumer, instance(json!({ "fetch.min.bytes": "all" }))),
+        (
+            ErrorKind::UnknownTopic,
+            put(json!({ "offsets": [{ "topic": "none", "partition": 0, "offset": 0 }] })),
+        ),
+    ];
+    for (kind, request) in rows {
+        seen.provoke(kind, request).await;
+    }
+    assert_eq!(
+        tell("subscription", json!({ "topics": ["t"] })).send().await.unwrap().status(),
+        204
+    );
+    let assigned = json!({ "partitions": [{ "topic": "t", "partition": 0 }] });
+    seen.provoke(ErrorKind::IllegalState, tell("assignments", assigned)).await;
+
+    // Of 48 members with a quarter of a megabyte of wishes each there is no room for one more.
+    let wishes: Vec<String> = (0..1000).map(|at| format!("{at:0249}")).collect();
+    let wish = |at: usize| {
+        let body = json!({ "topics": wishes, "member_id": format!("wide-{at}") });
+        client.ask(Method::POST, "/v1/groups/wide/members").json(&body)
+    };
+    let mut members = 0;
+    while wish(members).send().await.unwrap().status() == 201 {
+        members += 1;
+    }
+    assert!(members > 20, "{members}");
+    seen.provoke(ErrorKind::GroupFull, wish(members)).await;
+    for at in 0..members {
+        let path = format!("/v1/groups/wide/members/wide-{at}");
+        assert_eq!(client.ask(Method::DELETE, &path).send().await.unwrap().status(), 204);
+    }
 }
 
 /// The body is not what it should be.

@@ -1,8 +1,9 @@
-//! REST Proxy v2 (Confluent), everything but consumers, and Redpanda's stateless fetch. Existing clients
+//! REST Proxy v2 (Confluent) without schemas, and Redpanda's stateless fetch. Existing clients
 //! work unchanged; what is ours on top: `application/json` is taken as `json.v2`, records that are read
 //! carry their timestamp and headers, and a poll returns as soon as one record is there.
 
 mod brokers;
+mod consumers;
 mod fetch;
 mod partitions;
 mod produce;
@@ -30,6 +31,7 @@ pub(super) fn routes() -> OpenApiRouter<Door> {
         .routes(routes!(partitions::describe, produce::to_partition))
         .routes(routes!(partitions::offsets))
         .routes(routes!(fetch::fetch))
+        .merge(consumers::routes())
 }
 
 /// An answer in the type that the caller likes best; v2's own without a wish.

@@ -1,9 +1,11 @@
-//! REST Proxy v3 (Confluent): clusters, brokers, topics, configs, partitions. Every thing has a kind, a
+//! REST Proxy v3 (Confluent): clusters, brokers, topics, configs, partitions, consumer groups and lags. Every thing has a kind, a
 //! link to itself and links to what belongs to it; the links to what is not offered here answer 404.
 
 mod broker;
 mod cluster;
 mod config;
+mod group;
+mod lag;
 mod link;
 mod partition;
 mod replica;
@@ -29,4 +31,13 @@ pub(super) fn routes() -> OpenApiRouter<Door> {
         .routes(routes!(partition::show))
         .routes(routes!(replica::list))
         .routes(routes!(replica::show))
+        .routes(routes!(group::list))
+        .routes(routes!(group::show))
+        .routes(routes!(group::consumers))
+        .routes(routes!(group::show_consumer))
+        .routes(routes!(group::assignments))
+        .routes(routes!(group::show_assignment))
+        .routes(routes!(lag::summary))
+        .routes(routes!(lag::list))
+        .routes(routes!(lag::show))
 }
