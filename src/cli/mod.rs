@@ -5,7 +5,8 @@
 //!   server       one broker
 //!   topic        create, list, describe, alter, delete, add-partitions, trim
 //!   produce      lines in, batches out; many partitions at once, each in order
-//!   consume      all partitions at once, each without gap or repetition
+//!   consume      all partitions at once, each without gap or repetition; or a group's share
+//!   group        list, describe, reset, delete
 //!   cluster      health, info
 //!   completions  for shells
 //!   version
@@ -21,6 +22,7 @@ mod consume;
 mod demo;
 pub mod exit;
 pub mod failure;
+mod group;
 pub mod output;
 mod produce;
 mod server;
@@ -114,6 +116,9 @@ enum Command {
     Produce(produce::ProduceArgs),
     /// Print the records of a topic, and go on with what comes
     Consume(consume::ConsumeArgs),
+    /// List, describe, reset and delete consumer groups
+    #[command(subcommand)]
+    Group(group::GroupCommand),
     /// Say how the cluster is, and who is in it
     #[command(subcommand)]
     Cluster(cluster::ClusterCommand),
@@ -141,18 +146,24 @@ impl Cli {
         warn_on_stderr();
         let mut output = global.output();
         let client = Client::new(&global.server, global.timeout);
-        let result = Box::pin(run(command, &client, &mut output)).await;
+        let result = Box::pin(run(command, &client, &global.server, &mut output)).await;
         output.finish(result).into()
     }
 }
 
-async fn run(command: Command, client: &Client, output: &mut Output) -> Result<Exit, Failure> {
+async fn run(
+    command: Command,
+    client: &Client,
+    servers: &[String],
+    output: &mut Output,
+) -> Result<Exit, Failure> {
     match command {
         Command::Demo(args) => demo::run(args, client, output).await,
         Command::Server(_) => unreachable!("a server has its own output, and was started before"),
         Command::Topic(command) => or_interrupt(topic::run(command, client, output)).await,
         Command::Produce(args) => produce::run(args, client, output).await,
-        Command::Consume(args) => or_interrupt(consume::run(args, client, output)).await,
+        Command::Consume(args) => consume::run(args, client, servers, output).await,
+        Command::Group(command) => or_interrupt(group::run(command, client, output)).await,
         Command::Cluster(command) => or_interrupt(cluster::run(command, client, output)).await,
         Command::Completions(args) => completions::run(&args, output),
         Command::Version => version::run(output),

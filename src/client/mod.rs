@@ -42,6 +42,7 @@ pub mod consumer;
 mod error;
 mod groups;
 mod leaders;
+mod operate;
 pub mod producer;
 
 pub use crate::coordinator::{Assignor, TopicPartition};
@@ -50,6 +51,7 @@ pub use call::{Answer, Call};
 pub use consumer::Consumer;
 pub use error::{Error, ErrorBody};
 pub use groups::{Commit, Committed, Committer, Joined, NewMember, Share};
+pub use operate::{Reset, ResetTo};
 pub use producer::Producer;
 
 use reqwest::Url;

@@ -4,9 +4,12 @@
 //!   tail (one a partition) ── pages ──> here ── shape ──> standard output
 //! ```
 //!
+//! As a member of a group it reads that group's share instead (`member`).
+//!
 //! Between partitions there is no order. A page is asked for again, from another broker if need be,
 //! until it has come whole; only then the position moves on.
 
+mod member;
 mod shape;
 mod start;
 mod tail;
@@ -14,8 +17,9 @@ mod tail;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::output::{Format, Output};
-use super::{clock, topic};
+use super::{clock, group, or_interrupt, topic};
 use crate::client::Client;
+use crate::coordinator::GroupName;
 use crate::topic::{PartitionId, TopicName};
 use clap::Args;
 use shape::Shape;
@@ -47,11 +51,18 @@ Examples:
   ottla consume commits -o latest              only what comes
   ottla consume commits -o -10 --no-follow     the last 10 of each partition
   ottla consume commits -o @-1h                since an hour ago
-  ottla consume commits -f '%p/%o %k: %v\\n' -n 5")]
+  ottla consume commits -f '%p/%o %k: %v\\n' -n 5
+  ottla consume commits -g billing             a share of it, going on where the group was")]
 pub(super) struct ConsumeArgs {
     /// The topic
-    #[arg(value_parser = topic::name)]
-    topic: TopicName,
+    #[arg(value_parser = topic::name, required_unless_present = "topic_pattern")]
+    topic: Option<TopicName>,
+    /// As a member of this group: its members share the partitions, and what was printed is committed
+    #[arg(long, short, value_name = "GROUP", value_parser = group::name)]
+    group: Option<GroupName>,
+    /// Every topic, present or future, whose whole name matches; for a group
+    #[arg(long, value_name = "REGEX", requires = "group", conflicts_with = "topic")]
+    topic_pattern: Option<String>,
     /// Where to begin: earliest, latest, N (this offset), -N (the last N of each partition),
     /// @TIME (RFC 3339, ms since 1970, or -1h)
     #[arg(
@@ -63,7 +74,7 @@ pub(super) struct ConsumeArgs {
     )]
     offset: Start,
     /// Only these partitions
-    #[arg(long, short, value_name = "P,P…", value_delimiter = ',')]
+    #[arg(long, short, value_name = "P,P…", value_delimiter = ',', conflicts_with = "group")]
     partitions: Vec<u32>,
     /// End after so many records
     #[arg(long, short, value_name = "COUNT")]
@@ -72,27 +83,42 @@ pub(super) struct ConsumeArgs {
     #[arg(long = "output", short = 'f', value_name = "FORMAT", default_value = "%v\\n")]
     shape: Shape,
     /// End at what is the end now, instead of waiting for more
-    #[arg(long)]
+    #[arg(long, conflicts_with = "group")]
     no_follow: bool,
 }
 
-/// Prints records until the count, the end or Ctrl-C.
+/// Prints records until the count, the end or a signal.
 pub(super) async fn run(
+    mut args: ConsumeArgs,
+    client: &Client,
+    servers: &[String],
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    match (args.group.take(), args.topic.clone()) {
+        (Some(group), _) => member::run(args, &group, servers, client.timeout(), output).await,
+        (None, Some(topic)) => or_interrupt(read(args, topic, client, output)).await,
+        (None, None) => Err(Failure::new(Exit::Usage, "a topic is needed")),
+    }
+}
+
+/// Prints the records of a topic.
+async fn read(
     args: ConsumeArgs,
+    name: TopicName,
     client: &Client,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
     client.discover().await?;
-    let topic = topic::found(client, &args.topic).await?;
+    let topic = topic::found(client, &name).await?;
     let all = topic.partitions.iter().map(|at| at.partition);
-    let wanted = wanted(&args, &all.collect())?;
+    let wanted = wanted(&args, &name, &all.collect())?;
     let (pages, mut events) = mpsc::channel(PAGES_WAITING_MAX);
     let mut tails = JoinSet::new();
     let share = FETCH_BYTES_ALL / u64::try_from(wanted.len().max(1)).unwrap_or(u64::MAX);
     for partition in wanted {
         let tail = Tail {
             client: client.clone(),
-            topic: args.topic.clone(),
+            topic: name.clone(),
             partition: PartitionId(partition),
             start: args.offset,
             until: if args.no_follow { Until::TheEndNow } else { Until::Dropped },
@@ -102,12 +128,8 @@ pub(super) async fn run(
         tails.spawn(tail.run());
     }
     drop(pages);
-    let mut printing = Printing {
-        topic: args.topic,
-        shape: args.shape,
-        left: args.num,
-        troubled: BTreeSet::new(),
-    };
+    let mut printing =
+        Printing { topic: name, shape: args.shape, left: args.num, troubled: BTreeSet::new() };
     while printing.left != Some(0) {
         if events.is_empty() {
             output.flush()?;
@@ -121,7 +143,11 @@ pub(super) async fn run(
 }
 
 /// The partitions asked for, all if none was named.
-fn wanted(args: &ConsumeArgs, all: &BTreeSet<u32>) -> Result<BTreeSet<u32>, Failure> {
+fn wanted(
+    args: &ConsumeArgs,
+    topic: &TopicName,
+    all: &BTreeSet<u32>,
+) -> Result<BTreeSet<u32>, Failure> {
     let named: BTreeSet<u32> = args.partitions.iter().copied().collect();
     if named.is_empty() {
         return Ok(all.clone());
@@ -130,8 +156,7 @@ fn wanted(args: &ConsumeArgs, all: &BTreeSet<u32>) -> Result<BTreeSet<u32>, Fail
         None => Ok(named),
         Some(partition) => {
             let count = all.len();
-            let message =
-                format!("topic {} has no partition {partition}: it has {count}", args.topic);
+            let message = format!("topic {topic} has no partition {partition}: it has {count}");
             Err(Failure::new(Exit::NotFound, message))
         }
     }
@@ -199,13 +224,12 @@ impl Printing {
         record: &RecordRef<'_>,
         output: &mut Output,
     ) -> Result<(), Failure> {
+        let record = shape::InBatch { topic: &self.topic, partition, record };
         match output.format() {
-            Format::Json => {
-                output.json(&shape::Object { topic: &self.topic, partition, record })?;
-            }
+            Format::Json => output.json(&shape::Object(&record))?,
             Format::Text => {
                 let mut bytes = Vec::new();
-                self.shape.write(&mut bytes, &self.topic, partition, record);
+                self.shape.write(&mut bytes, &record);
                 output.bytes(&bytes)?;
             }
         }

@@ -1,6 +1,7 @@
 //! How a record is printed: `%` and `\` escapes as `rpk` and `kcat` have them, or a JSON object.
 
 use super::clock;
+use crate::client::consumer::Record;
 use crate::topic::{PartitionId, TopicName};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -47,6 +48,94 @@ impl FromStr for Shape {
     }
 }
 
+/// A record that can be printed, wherever it lies.
+pub(super) trait Printed {
+    /// Its topic.
+    fn topic(&self) -> &TopicName;
+    /// Its partition.
+    fn partition(&self) -> PartitionId;
+    /// Its offset.
+    fn offset(&self) -> i64;
+    /// Milliseconds since the Unix epoch.
+    fn timestamp(&self) -> i64;
+    /// Its key.
+    fn key(&self) -> Option<&[u8]>;
+    /// Its value.
+    fn value(&self) -> Option<&[u8]>;
+    /// Its headers, in order.
+    fn headers(&self) -> impl Iterator<Item = (Cow<'_, str>, Option<&[u8]>)>;
+}
+
+/// A record in its batch, of a partition.
+pub(super) struct InBatch<'a> {
+    /// Where it comes from.
+    pub(super) topic: &'a TopicName,
+    /// Of it.
+    pub(super) partition: PartitionId,
+    /// The record.
+    pub(super) record: &'a RecordRef<'a>,
+}
+
+impl Printed for InBatch<'_> {
+    fn topic(&self) -> &TopicName {
+        self.topic
+    }
+
+    fn partition(&self) -> PartitionId {
+        self.partition
+    }
+
+    fn offset(&self) -> i64 {
+        self.record.offset
+    }
+
+    fn timestamp(&self) -> i64 {
+        self.record.timestamp
+    }
+
+    fn key(&self) -> Option<&[u8]> {
+        self.record.key
+    }
+
+    fn value(&self) -> Option<&[u8]> {
+        self.record.value
+    }
+
+    fn headers(&self) -> impl Iterator<Item = (Cow<'_, str>, Option<&[u8]>)> {
+        self.record.headers()
+    }
+}
+
+impl Printed for Record {
+    fn topic(&self) -> &TopicName {
+        &self.at.topic
+    }
+
+    fn partition(&self) -> PartitionId {
+        self.at.partition
+    }
+
+    fn offset(&self) -> i64 {
+        i64::try_from(self.offset).unwrap_or(i64::MAX)
+    }
+
+    fn timestamp(&self) -> i64 {
+        self.timestamp
+    }
+
+    fn key(&self) -> Option<&[u8]> {
+        self.key.as_deref()
+    }
+
+    fn value(&self) -> Option<&[u8]> {
+        self.value.as_deref()
+    }
+
+    fn headers(&self) -> impl Iterator<Item = (Cow<'_, str>, Option<&[u8]>)> {
+        self.headers.iter().map(|header| (Cow::from(&header.name), header.value.as_deref()))
+    }
+}
+
 fn escape(letter: Option<char>) -> Result<Piece, String> {
     Ok(match letter {
         Some('%') => Piece::Char('%'),
@@ -80,25 +169,19 @@ fn control(letter: Option<char>) -> Result<char, String> {
 
 impl Shape {
     /// Appends a record to `to`. A key or value that is not there is printed as nothing.
-    pub(super) fn write(
-        &self,
-        to: &mut Vec<u8>,
-        topic: &TopicName,
-        partition: PartitionId,
-        record: &RecordRef<'_>,
-    ) {
+    pub(super) fn write(&self, to: &mut Vec<u8>, record: &impl Printed) {
         for piece in &self.0 {
             let written = match *piece {
                 Piece::Char(char) => write!(to, "{char}"),
-                Piece::Topic => write!(to, "{topic}"),
-                Piece::Partition => write!(to, "{partition}"),
-                Piece::Offset => write!(to, "{}", record.offset),
-                Piece::Key => to.write_all(record.key.unwrap_or_default()),
-                Piece::KeyBytes => write!(to, "{}", record.key.unwrap_or_default().len()),
-                Piece::Value => to.write_all(record.value.unwrap_or_default()),
-                Piece::ValueBytes => write!(to, "{}", record.value.unwrap_or_default().len()),
-                Piece::TimestampMs => write!(to, "{}", record.timestamp),
-                Piece::Time => write!(to, "{}", clock::shown(record.timestamp)),
+                Piece::Topic => write!(to, "{}", record.topic()),
+                Piece::Partition => write!(to, "{}", record.partition()),
+                Piece::Offset => write!(to, "{}", record.offset()),
+                Piece::Key => to.write_all(record.key().unwrap_or_default()),
+                Piece::KeyBytes => write!(to, "{}", record.key().unwrap_or_default().len()),
+                Piece::Value => to.write_all(record.value().unwrap_or_default()),
+                Piece::ValueBytes => write!(to, "{}", record.value().unwrap_or_default().len()),
+                Piece::TimestampMs => write!(to, "{}", record.timestamp()),
+                Piece::Time => write!(to, "{}", clock::shown(record.timestamp())),
                 Piece::Headers => to.write_all(&headers(record)),
                 Piece::HeaderCount => write!(to, "{}", record.headers().count()),
             };
@@ -108,7 +191,7 @@ impl Shape {
 }
 
 /// `name=value,name=value`.
-fn headers(record: &RecordRef<'_>) -> Vec<u8> {
+fn headers(record: &impl Printed) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (name, value) in record.headers() {
         if !bytes.is_empty() {
@@ -122,25 +205,19 @@ fn headers(record: &RecordRef<'_>) -> Vec<u8> {
 }
 
 /// A record for programs. What is not UTF-8 is base64 under `key_base64` or `value_base64`.
-pub(super) struct Object<'a> {
-    /// Where it comes from.
-    pub(super) topic: &'a TopicName,
-    /// Of it.
-    pub(super) partition: PartitionId,
-    /// The record.
-    pub(super) record: &'a RecordRef<'a>,
-}
+pub(super) struct Object<'a, R>(pub(super) &'a R);
 
-impl Serialize for Object<'_> {
+impl<R: Printed> Serialize for Object<'_, R> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let record = self.0;
         let mut object = serializer.serialize_map(None)?;
-        object.serialize_entry("topic", self.topic)?;
-        object.serialize_entry("partition", &self.partition)?;
-        object.serialize_entry("offset", &self.record.offset)?;
-        object.serialize_entry("timestamp", &self.record.timestamp)?;
-        field(&mut object, ["key", "key_base64"], self.record.key)?;
-        field(&mut object, ["value", "value_base64"], self.record.value)?;
-        let headers = self.record.headers();
+        object.serialize_entry("topic", record.topic())?;
+        object.serialize_entry("partition", &record.partition())?;
+        object.serialize_entry("offset", &record.offset())?;
+        object.serialize_entry("timestamp", &record.timestamp())?;
+        field(&mut object, ["key", "key_base64"], record.key())?;
+        field(&mut object, ["value", "value_base64"], record.value())?;
+        let headers = record.headers();
         let headers: Vec<_> = headers.map(|(name, value)| Header { name, value }).collect();
         object.serialize_entry("headers", &headers)?;
         object.end()
@@ -192,7 +269,9 @@ mod tests {
     fn printed(shape: &str, value: Option<&[u8]>) -> String {
         let (shape, topic) = (shape.parse::<Shape>().unwrap(), TopicName::new("t").unwrap());
         let mut bytes = Vec::new();
-        with_record(value, |record| shape.write(&mut bytes, &topic, PartitionId(4), record));
+        with_record(value, |record| {
+            shape.write(&mut bytes, &InBatch { topic: &topic, partition: PartitionId(4), record });
+        });
         String::from_utf8(bytes).unwrap()
     }
 
@@ -225,7 +304,8 @@ mod tests {
         let topic = TopicName::new("t").unwrap();
         let json = |value| {
             with_record(value, |record| {
-                let object = Object { topic: &topic, partition: PartitionId(4), record };
+                let record = InBatch { topic: &topic, partition: PartitionId(4), record };
+                let object = Object(&record);
                 serde_json::to_value(object).unwrap()
             })
         };
