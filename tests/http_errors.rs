@@ -458,13 +458,12 @@ async fn nodes_that_are_gone(seen: &mut Seen, mut cluster: Cluster) {
     let request = client.ask(Method::PUT, "/v1/topics/new?timeout_ms=500").json(&json!({}));
     seen.provoke(ErrorKind::NotReady, request).await;
     // Until its lease is over the last leader believes that it leads.
-    eventually("the leader knows that it is none", async || {
+    let body = eventually("the leader knows that it is none", async || {
         let request = client.post(&format!("{unsure}?timeout_ms=500"), JSON, r#"{"records":[{}]}"#);
-        (request.send().await.unwrap().status() != ErrorKind::OutcomeUnknown.row().status)
-            .then_some(())
+        let body: Value = request.send().await.unwrap().json().await.unwrap();
+        (body["error_code"] == ErrorKind::NoLeader.row().code).then_some(body)
     })
     .await;
-    let request = client.post(&format!("{unsure}?timeout_ms=500"), JSON, r#"{"records":[{}]}"#);
-    seen.provoke(ErrorKind::NoLeader, request).await;
+    seen.check(ErrorKind::NoLeader, &body, false);
     cluster.stop().await;
 }

@@ -23,7 +23,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub(super) use fetch::{Source, comma, v2_page, wait};
-pub(super) use groups::{Room, next_of, place_at, places, query_places, subscription};
+pub(super) use groups::{Room, few, next_of, place_at, places, query_places, subscription};
 pub(super) use page::{Bounds, fill};
 pub(super) use produce::produced_load;
 

@@ -29,7 +29,7 @@ use utoipa_axum::routes;
 
 pub(in crate::http) use records::next_of;
 pub(in crate::http) use sheet::Room;
-pub(in crate::http) use wish::{at as place_at, places, query_places, subscription};
+pub(in crate::http) use wish::{at as place_at, few, places, query_places, subscription};
 
 /// All its routes.
 pub(super) fn routes() -> OpenApiRouter<Door> {

@@ -1,6 +1,6 @@
 //! `GET` and `POST /v1/groups/{group}/members/{member}/positions`: where a member reads next.
 
-use super::wish::at;
+use super::wish::{at, few};
 use crate::broker::{FetchFrom, SeekTo};
 use crate::error::{Error, ErrorKind};
 use crate::http::document::Document;
@@ -118,6 +118,7 @@ pub(super) async fn seek(
     AtMember(group, member): AtMember,
     Document(Seek { positions }): Document<Seek>,
 ) -> Result<StatusCode, Error> {
+    few(positions.len())?;
     let to: Result<Vec<_>, Error> = positions
         .iter()
         .map(|each| Ok((at(&each.topic, each.partition)?, each.offset.read()?)))

@@ -1,6 +1,6 @@
 //! `POST /v1/groups/{group}/reset`: where a group that has no members goes on.
 
-use super::wish::places;
+use super::wish::{few, places};
 use crate::broker::{PlaceView, ResetOffsets, ResetRow, ResetTo};
 use crate::error::{Error, ErrorKind};
 use crate::http::document::Document;
@@ -114,6 +114,7 @@ pub(super) async fn reset(
     Asks(asks): Asks<TimeAsks>,
     Document(Reset { to, topics, partitions, dry_run }): Document<Reset>,
 ) -> Result<Json<ResetDone>, Error> {
+    few(topics.len())?;
     let topics: Result<Vec<_>, Error> = topics.iter().map(|name| TopicName::new(name)).collect();
     let (to, partitions) = (to.read()?, places(&partitions)?);
     let reset = ResetOffsets { group, topics: topics?, partitions, to, dry_run };

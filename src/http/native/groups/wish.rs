@@ -1,6 +1,7 @@
 //! Topics and partitions as requests about groups name them.
 
 use crate::broker::PlaceView;
+use crate::coordinator::limits::SUBSCRIBED_MAX;
 use crate::coordinator::{Subscription, TopicPartition, TopicPattern};
 use crate::error::{Error, ErrorKind};
 use crate::topic::{PartitionId, TopicName};
@@ -30,8 +31,18 @@ pub(in crate::http) fn subscription(
     }
 }
 
+/// Refuses more topics or partitions than one request may name: each may be asked for at its leader.
+pub(in crate::http) fn few(count: usize) -> Result<(), Error> {
+    if count <= SUBSCRIBED_MAX {
+        return Ok(());
+    }
+    let message = format!("{count} names; a request has at most {SUBSCRIBED_MAX}");
+    Err(Error::new(ErrorKind::InvalidRequest, message))
+}
+
 /// Partitions as documents name them.
 pub(in crate::http) fn places(named: &[PlaceView]) -> Result<Vec<TopicPartition>, Error> {
+    few(named.len())?;
     named.iter().map(|place| at(&place.topic, place.partition)).collect()
 }
 

@@ -7,7 +7,7 @@ use crate::coordinator::TopicPartition;
 use crate::error::{Error, ErrorKind};
 use crate::http::document::Document;
 use crate::http::door::Door;
-use crate::http::native::{place_at, places};
+use crate::http::native::{few, place_at, places};
 use crate::http::offset::time_ms;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -60,6 +60,7 @@ struct ByTime {
 
 impl Seek {
     fn read(&self) -> Result<Vec<(TopicPartition, SeekTo)>, Error> {
+        few(self.offsets.len().saturating_add(self.timestamps.len()))?;
         let by_offset = self
             .offsets
             .iter()
