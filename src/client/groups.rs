@@ -61,6 +61,19 @@ pub struct Joined {
     pub share: Share,
 }
 
+/// A member's sign of life.
+#[derive(Debug, Clone, Copy)]
+pub struct Heartbeat<'a> {
+    /// Its group.
+    pub group: &'a str,
+    /// The member.
+    pub member: &'a str,
+    /// What it acknowledges.
+    pub generation: Option<u32>,
+    /// How long the broker may wait with its answer if there are no news.
+    pub wait: Duration,
+}
+
 /// How far a group has come in a partition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Commit {
@@ -134,22 +147,15 @@ impl Client {
         self.call(&call.json(&joining)).await?.json()
     }
 
-    /// A sign of life, which acknowledges a generation. The broker waits for `wait` with its answer if
-    /// there are no news; an answer that takes longer than `patience` is lost.
-    pub async fn heartbeat(
-        &self,
-        group: &str,
-        member: &str,
-        generation: Option<u32>,
-        wait: Duration,
-        patience: Duration,
-    ) -> Result<Share, Error> {
+    /// A sign of life; an answer that takes longer than `patience` is lost.
+    pub async fn heartbeat(&self, sign: Heartbeat<'_>, patience: Duration) -> Result<Share, Error> {
         #[derive(Serialize)]
         struct Beat {
             #[serde(skip_serializing_if = "Option::is_none")]
             generation: Option<u32>,
             wait_ms: u128,
         }
+        let Heartbeat { group, member, generation, wait } = sign;
         let beat = Beat { generation, wait_ms: wait.as_millis() };
         let call = Call::new(Method::POST, member_path(group, member, "/heartbeat")).repeatable();
         self.call_within(&call.json(&beat), patience).await?.json()

@@ -50,7 +50,7 @@ pub use api::{Acks, AppendAt, AppendDone, Ends, FetchAt, Fetched, NewTopic};
 pub use call::{Answer, Call};
 pub use consumer::Consumer;
 pub use error::{Error, ErrorBody};
-pub use groups::{Commit, Committed, Committer, Joined, NewMember, Share};
+pub use groups::{Commit, Committed, Committer, Heartbeat, Joined, NewMember, Share};
 pub use operate::{Reset, ResetTo};
 pub use producer::Producer;
 

@@ -33,7 +33,7 @@ impl Future for Committing {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let done = Pin::new(&mut self.0).poll(context);
-        done.map(|done| done.unwrap_or_else(|_dropped| Err(Error::Closed)))
+        done.map(|done| done.unwrap_or(Err(Error::Closed)))
     }
 }
 

@@ -8,7 +8,7 @@
 //! ```
 
 use super::commits::Member;
-use crate::client::groups::{Joined, NewMember, Share};
+use crate::client::groups::{Heartbeat, Joined, NewMember, Share};
 use crate::client::{Backoff, Client, Error};
 use crate::coordinator::TopicPartition;
 use crate::error::ErrorKind;
@@ -144,8 +144,8 @@ impl Membership {
     ) -> Result<Share, Error> {
         let mut backoff = Backoff::default();
         loop {
-            let patience = wait + every;
-            match self.client.heartbeat(&self.group, member, generation, wait, patience).await {
+            let sign = Heartbeat { group: &self.group, member, generation, wait };
+            match self.client.heartbeat(sign, wait + every).await {
                 Err(error) if error.is_passing() => sleep(backoff.next(error.retry_after())).await,
                 answer => return answer,
             }

@@ -38,7 +38,7 @@ use commits::{Clerk, Member};
 use fetcher::{Event, Fetcher};
 use futures::Stream;
 use membership::{Membership, News};
-use shelf::Shelf;
+use shelf::{Flow, Shelf};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
@@ -252,7 +252,7 @@ impl Consumer {
     /// # Errors
     /// The partition is not read.
     pub fn pause(&mut self, at: &TopicPartition) -> Result<(), Error> {
-        self.shelf.pause(at, true).then_some(()).ok_or_else(|| not_read(at))
+        self.shelf.set_flow(at, Flow::Held).then_some(()).ok_or_else(|| not_read(at))
     }
 
     /// Gives out records of a partition again.
@@ -260,7 +260,7 @@ impl Consumer {
     /// # Errors
     /// The partition is not read.
     pub fn resume(&mut self, at: &TopicPartition) -> Result<(), Error> {
-        self.shelf.pause(at, false).then_some(()).ok_or_else(|| not_read(at))
+        self.shelf.set_flow(at, Flow::Given).then_some(()).ok_or_else(|| not_read(at))
     }
 
     /// Commits that everything given out so far is done, and waits for the answer.

@@ -22,13 +22,22 @@ pub(super) struct Shelf {
     turn: Option<Arc<TopicPartition>>,
 }
 
+/// Whether a partition's records are given out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flow {
+    /// They are.
+    Given,
+    /// They are kept: it is paused.
+    Held,
+}
+
 /// A partition that is read.
 #[derive(Debug)]
 pub(super) struct Reading {
     round: u64,
     /// The next record to give out; unknown until its place is found.
     position: Option<u64>,
-    is_paused: bool,
+    flow: Flow,
     /// Whether records were given out since the last commit.
     has_moved: bool,
     /// Inflated, and not given out.
@@ -47,11 +56,11 @@ impl Shelf {
         round: u64,
         fetching: Option<DropGuard>,
     ) {
-        let is_paused = self.readings.get(&at).is_some_and(|reading| reading.is_paused);
+        let flow = self.readings.get(&at).map_or(Flow::Given, |reading| reading.flow);
         let reading = Reading {
             round,
             position: None,
-            is_paused,
+            flow,
             has_moved: false,
             records: VecDeque::new(),
             page: None,
@@ -100,9 +109,9 @@ impl Shelf {
     }
 
     /// Gives out records of a partition or not; whether it is read at all.
-    pub(super) fn pause(&mut self, at: &TopicPartition, is_paused: bool) -> bool {
+    pub(super) fn set_flow(&mut self, at: &TopicPartition, flow: Flow) -> bool {
         let Some(reading) = self.readings.get_mut(at) else { return false };
-        reading.is_paused = is_paused;
+        reading.flow = flow;
         true
     }
 
@@ -133,7 +142,7 @@ impl Shelf {
         // What is inflated already costs no look at all the others.
         if let Some(turn) = &self.turn
             && let Some(reading) = self.readings.get_mut(turn)
-            && !reading.is_paused
+            && reading.flow == Flow::Given
             && reading.records.len() >= records_max
         {
             let mut taken = Vec::with_capacity(records_max);
@@ -143,7 +152,7 @@ impl Shelf {
         let mut taken = Vec::new();
         for at in self.order() {
             let Some(reading) = self.readings.get_mut(&at) else { continue };
-            if reading.is_paused {
+            if reading.flow == Flow::Held {
                 continue;
             }
             let before = taken.len();
@@ -191,13 +200,12 @@ impl Reading {
             let Some(page) = &mut self.page else {
                 return self.failed.take().map_or(Ok(()), Err);
             };
-            match page.batches.pop_front() {
-                Some(batch) => self.records = inflate(at, &batch, page.from)?,
-                None => {
-                    // At its end a page may have offsets without records.
-                    self.position = Some(page.next);
-                    self.page = None;
-                }
+            if let Some(batch) = page.batches.pop_front() {
+                self.records = inflate(at, &batch, page.from)?;
+            } else {
+                // At its end a page may have offsets without records.
+                self.position = Some(page.next);
+                self.page = None;
             }
         }
         Ok(())
@@ -305,11 +313,11 @@ mod tests {
         for partition in 0..2 {
             reader.hear(partition, 0, page(0, vec![batch(0, 1)], 1));
         }
-        assert!(reader.0.pause(&at(0), true));
+        assert!(reader.0.set_flow(&at(0), Flow::Held));
         assert_eq!(reader.take(9), [(1, 0)]);
-        assert!(reader.0.pause(&at(0), false));
+        assert!(reader.0.set_flow(&at(0), Flow::Given));
         assert_eq!(reader.take(9), [(0, 0)]);
-        assert!(!reader.0.pause(&at(7), true));
+        assert!(!reader.0.set_flow(&at(7), Flow::Held));
     }
 
     #[test]
