@@ -6,6 +6,7 @@
     clippy::as_conversions,
     clippy::cast_possible_truncation,
     clippy::disallowed_methods,
+    clippy::print_stderr,
     missing_docs,
     unreachable_pub,
     reason = "a test fails by panicking"

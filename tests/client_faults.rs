@@ -3,6 +3,8 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::as_conversions,
+    clippy::disallowed_methods,
+    clippy::print_stderr,
     missing_docs,
     unreachable_pub,
     reason = "a test fails by panicking"

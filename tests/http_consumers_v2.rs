@@ -4,6 +4,7 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::as_conversions,
+    clippy::too_many_lines,
     missing_docs,
     reason = "a test fails by panicking"
 )]
@@ -13,6 +14,7 @@ mod http_cluster;
 use http_cluster::{Client, Cluster, eventually};
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::process::Command;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -159,10 +161,10 @@ impl Step {
             request += "Accept: */*\r\n";
         }
         for header in headers {
-            request += &format!("{header}\r\n");
+            write!(request, "{header}\r\n").unwrap();
         }
         if let Some(data) = data {
-            request += &format!("Content-Length: {}\r\n", data.len());
+            write!(request, "Content-Length: {}\r\n", data.len()).unwrap();
         }
         request += "Connection: close\r\n\r\n";
         request += data.unwrap_or("");

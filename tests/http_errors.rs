@@ -206,7 +206,11 @@ async fn groups(seen: &mut Seen, client: &Client) {
     let assigned = json!({ "partitions": [{ "topic": "t", "partition": 0 }] });
     seen.provoke(ErrorKind::IllegalState, tell("assignments", assigned)).await;
 
-    // Of 48 members with a quarter of a megabyte of wishes each there is no room for one more.
+    crowd(seen, client).await;
+}
+
+/// Of 48 members with a quarter of a megabyte of wishes each there is no room for one more.
+async fn crowd(seen: &mut Seen, client: &Client) {
     let wishes: Vec<String> = (0..1000).map(|at| format!("{at:0249}")).collect();
     let wish = |at: usize| {
         let body = json!({ "topics": wishes, "member_id": format!("wide-{at}") });

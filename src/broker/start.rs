@@ -127,12 +127,7 @@ impl Broker {
             store,
         });
         door.open(&inner);
-        inner.tasks.spawn("reconcile", Arc::clone(&inner).reconcile());
-        inner.tasks.spawn("register", Arc::clone(&inner).keep_registered());
-        inner.tasks.spawn("steward", Arc::clone(&inner).look_after_metadata());
-        inner.tasks.spawn("balance", Arc::clone(&inner).balance());
-        inner.tasks.spawn("retention", Arc::clone(&inner).retain(retention_check));
-        inner.tasks.spawn_to_end("compaction", Arc::clone(&inner).compact(retention_check));
+        inner.begin(retention_check);
         Ok(Self { inner })
     }
 
@@ -140,6 +135,18 @@ impl Broker {
     pub async fn shutdown(&self) {
         self.inner.tasks.close(TASKS_PATIENCE).await;
         self.inner.node.shutdown().await;
+    }
+}
+
+impl Inner {
+    /// Starts the tasks that go on until the broker shuts down.
+    fn begin(self: &Arc<Self>, retention_check: Duration) {
+        self.tasks.spawn("reconcile", Arc::clone(self).reconcile());
+        self.tasks.spawn("register", Arc::clone(self).keep_registered());
+        self.tasks.spawn("steward", Arc::clone(self).look_after_metadata());
+        self.tasks.spawn("balance", Arc::clone(self).balance());
+        self.tasks.spawn("retention", Arc::clone(self).retain(retention_check));
+        self.tasks.spawn_to_end("compaction", Arc::clone(self).compact(retention_check));
     }
 }
 

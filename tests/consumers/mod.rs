@@ -86,17 +86,18 @@ pub async fn produce(broker: &Broker, at: &TopicPartition, values: &[&str]) -> u
 /// What a poll was given: partition and value of each record, in order.
 pub type Given = Vec<(TopicPartition, String)>;
 
+#[allow(clippy::unnecessary_wraps, reason = "the shape that a poll calls")]
 pub fn take(polled: &Polled) -> Result<(Given, Vec<u64>), Error> {
     let mut given = Given::new();
     let mut next = Vec::new();
     for part in &polled.partitions {
         let mut end = part.found.from;
         for batch in &part.found.batches {
-            for record in batch.decode(1 << 20).unwrap().iter_from(part.found.from as i64) {
+            for record in batch.decode(1 << 20).unwrap().iter_from(part.found.from.cast_signed()) {
                 let record = record.unwrap();
                 let value = String::from_utf8(record.value.unwrap().to_vec()).unwrap();
                 given.push((part.at.clone(), value));
-                end = record.offset as u64 + 1;
+                end = record.offset.cast_unsigned() + 1;
             }
         }
         next.push(end);

@@ -43,7 +43,7 @@ impl Events {
         loop {
             if let Some((block, rest)) = self.text.split_once("\n\n") {
                 let block = read(block);
-                self.text = rest.to_owned();
+                self.text.drain(..self.text.len() - rest.len());
                 return Some(block);
             }
             let chunk = timeout(DEADLINE, self.chunks.next()).await.expect("something comes")?;

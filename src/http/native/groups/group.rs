@@ -19,6 +19,7 @@ pub(super) struct Groups {
 }
 
 /// How far a group is behind.
+#[expect(clippy::struct_field_names, reason = "the fields have the names of the interface")]
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Lag {
     /// The group.

@@ -112,6 +112,7 @@ pub(super) struct Share {
 }
 
 /// A member that is.
+#[expect(clippy::struct_field_names, reason = "the fields have the names of the interface")]
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Member {
     /// Its group.

@@ -150,14 +150,11 @@ pub(super) async fn delete(
     Asks(asks): Asks<WhichAsks>,
 ) -> Result<StatusCode, Error> {
     let deadline = door.deadline(asks.timeout_ms)?;
-    let which = match asks.partitions.as_deref() {
-        Some(named) => query_places(named)?,
-        None => {
-            let all = door.broker.committed_offsets(&group, None).await?;
-            let all: Result<_, Error> =
-                all.iter().map(|each| at(&each.topic, each.partition)).collect();
-            all?
-        }
+    let which = if let Some(named) = asks.partitions.as_deref() {
+        query_places(named)?
+    } else {
+        let all = door.broker.committed_offsets(&group, None).await?;
+        all.iter().map(|each| at(&each.topic, each.partition)).collect::<Result<_, Error>>()?
     };
     door.broker.delete_offsets(&group, which, deadline).await?;
     Ok(StatusCode::NO_CONTENT)

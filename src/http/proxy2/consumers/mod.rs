@@ -60,12 +60,13 @@ impl<S: Send + Sync> FromRequestParts<S> for AtInstance {
 
 /// The broker's errors as v2 has them: of an instance it knows that it is there or not.
 fn as_v2(error: Error) -> Error {
-    match error.kind {
-        ErrorKind::UnknownGroup | ErrorKind::UnknownMember | ErrorKind::FencedInstance => {
-            let message = format!("Consumer instance not found. ({})", error.message);
-            Error::new(ErrorKind::UnknownMember, message)
-        }
-        ErrorKind::NotOwner => Error::new(ErrorKind::IllegalState, error.message),
-        _ => error,
+    let gone = [ErrorKind::UnknownGroup, ErrorKind::UnknownMember, ErrorKind::FencedInstance];
+    if gone.contains(&error.kind) {
+        let message = format!("Consumer instance not found. ({})", error.message);
+        Error::new(ErrorKind::UnknownMember, message)
+    } else if error.kind == ErrorKind::NotOwner {
+        Error::new(ErrorKind::IllegalState, error.message)
+    } else {
+        error
     }
 }
