@@ -94,7 +94,7 @@ async fn a_paused_leader_returns_and_tells_nothing_that_is_not_committed(engine:
     let load = Load::start(&cluster, "paused", PARTITIONS);
     load.until_more(100).await;
     let leader = cluster.leader("paused", 0).await;
-    cluster.pause(leader);
+    cluster.pause(leader).await;
     // Its partitions have another leader now: more than its two neighbours' own ones move on.
     let others: Vec<usize> = (0..3).filter(|at| *at != leader).collect();
     eventually("another node leads", async || {
@@ -132,7 +132,7 @@ async fn a_leader_without_followers_gives_no_definite_answer_it_cannot_know(engi
     let sent = cluster.client.post(path("")).json(&body).send().await.unwrap();
     assert_eq!(sent.status(), 200);
     for at in (0..3).filter(|at| *at != leader) {
-        cluster.pause(at);
+        cluster.pause(at).await;
     }
     // Beyond what it knows, at the end, or freshly: perhaps another leader knows more.
     for query in ["offset=7", "offset=latest", "offset=0&read=linearizable"] {

@@ -328,7 +328,7 @@ async fn a_leader_that_hangs_costs_time_and_no_certainty(engine: &'static str) {
     assert_eq!(by_p(&cluster, 0, "hangs", 0).await.0, 200);
     let leader = cluster.leader("hangs", 0).await;
     let other = (leader + 1) % 3;
-    cluster.pause(leader);
+    cluster.pause(leader).await;
     // One request, asked by nobody again but by the broker that has it.
     let url = cluster.url(other, "/v1/topics/hangs/partitions/0/records?timeout_ms=30000");
     let request = cluster.client.post(url).json(&json!({ "records": [{ "value": "p-1" }] }));

@@ -12,7 +12,7 @@
 //!
 //! - `revision` grows with whatever a target depends on in here: who is a member, and what each wants;
 //! - `generation` grows with each target that differs from the one before;
-//! - a partition has at most one owner: [`Group::take`] is the only way to one, and refuses an owned one;
+//! - a partition has at most one owner: `Group::take` is the only way to one, and refuses an owned one;
 //! - a target gives a partition to at most one member;
 //! - `epoch <= generation` for each member; a member that acknowledged the newest generation owns only
 //!   what it gives to it.

@@ -2,7 +2,7 @@
 //!
 //! A command that is refused changes nothing, and one that is not leaves at most `STATE_BYTES_MAX` to be
 //! written as a checkpoint: each group carries the most bytes it takes, counted so that acknowledgements
-//! and revocations never raise it (see [`Group::encoded_bytes_max`]). So only joins, subscriptions,
+//! and revocations never raise it (see `Group::encoded_bytes_max`). So only joins, subscriptions,
 //! targets and commits can be refused for want of room, never what makes room.
 
 use super::command::{Answer, Applied, Command, Orphan};

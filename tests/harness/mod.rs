@@ -174,9 +174,19 @@ impl Cluster {
         child.wait().unwrap();
     }
 
-    /// SIGSTOP: the node hangs, its connections stay.
-    pub fn pause(&self, at: usize) {
+    /// SIGSTOP: the node hangs, its connections stay. Returns once no thread of it runs any more.
+    pub async fn pause(&self, at: usize) {
         self.signal(at, rustix::process::Signal::STOP);
+        let child = self.nodes[at].child.as_ref().expect("the node runs");
+        let threads = format!("/proc/{}/task", child.id());
+        eventually("every thread stands still", async || {
+            let states = std::fs::read_dir(&threads).ok()?.map(|thread| {
+                let stat = std::fs::read_to_string(thread.ok()?.path().join("stat")).ok()?;
+                stat.rsplit_once(") ")?.1.chars().next()
+            });
+            states.into_iter().all(|state| state == Some('T')).then_some(())
+        })
+        .await;
     }
 
     /// SIGCONT.

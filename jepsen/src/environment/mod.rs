@@ -2,13 +2,13 @@
 //!
 //! | | [`Kind::Namespaces`] (root) | [`Kind::Loopback`] (anybody) |
 //! |---|---|---|
-//! | network | a namespace per node, a packet [`switch`] in user space | 127.0.0.1, a [`proxy`] per door |
+//! | network | a namespace per node, a packet `switch` in user space | 127.0.0.1, a `proxy` per door |
 //! | cut, one-way cut, delay, rate | packets are dropped, come later | bytes are held back |
 //! | loss, doubling | yes | no: a stream has neither |
-//! | disk | an ext4 [`volume`] of its own per node | a directory |
+//! | disk | an ext4 `volume` of its own per node | a directory |
 //! | power cut, full disk | yes | no |
 //!
-//! Both obey one table of directed [`links`]. Everything made is told the [`janitor`] first.
+//! Both obey one table of directed `links`. Everything made is told the [`janitor`] first.
 
 mod injector;
 pub mod janitor;

@@ -11,7 +11,7 @@
 //!   partition comes once and in order, until its partition goes to another member;
 //! - what is committed automatically was given out by an earlier call: at least once;
 //! - what is read ahead has about [`ConsumerBuilder::prefetch_bytes`], at least two pages of
-//!   [`FETCH_BYTES_MIN`] a partition.
+//!   `FETCH_BYTES_MIN` a partition.
 
 mod builder;
 mod commits;

@@ -2,9 +2,9 @@
 //!
 //! | assignor | how | for what |
 //! |---|---|---|
-//! | [`range`] | each topic in contiguous ranges, members by id | joining topics partition by partition |
-//! | [`round_robin`] | all partitions in turn, members by id | an even spread over all topics |
-//! | [`sticky`] | what a member has it keeps, as far as that is even | few moves; the default |
+//! | `range` | each topic in contiguous ranges, members by id | joining topics partition by partition |
+//! | `round_robin` | all partitions in turn, members by id | an even spread over all topics |
+//! | `sticky` | what a member has it keeps, as far as that is even | few moves; the default |
 //!
 //! Invariants, which the property tests hold all three to:
 //!
