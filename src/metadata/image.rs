@@ -7,6 +7,7 @@
 //!   below it and not in the image was deleted: a node that slept through the deletion sees that when
 //!   it wakes, and no list of deleted groups has to be kept;
 //! - the replicas of a partition, or of a coordinator, are distinct brokers, the preferred leader first;
+//! - its encoding is at most [`IMAGE_BYTES_MAX`](super::IMAGE_BYTES_MAX) bytes;
 //! - there are no coordinators or, from one command on, as many as that command made: never others.
 
 use super::command::{Answer, Command, Refusal};
@@ -223,6 +224,7 @@ impl Image {
 
     /// Folds one command in.
     pub fn apply(&mut self, command: Command) -> Answer {
+        self.check_size(&command)?;
         let changed = match command {
             Command::Found { cluster } => self.found(cluster),
             Command::Register(broker) => self.register(broker)?,

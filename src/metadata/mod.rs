@@ -17,12 +17,14 @@ pub mod machine;
 pub mod placement;
 pub mod reconcile;
 pub mod settings;
+mod size;
 
 pub use command::{Command, Refusal};
 pub use identity::Identity;
 pub use image::{Image, Placed, Registration, Topic};
 pub use machine::MetadataMachine;
 pub use settings::Settings;
+pub use size::IMAGE_BYTES_MAX;
 
 use storage::GroupId;
 

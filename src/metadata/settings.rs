@@ -70,6 +70,11 @@ impl Settings {
         settings
     }
 
+    /// What was set: names and values.
+    pub fn iter(&self) -> impl Iterator<Item = (&String, &String)> {
+        self.0.iter()
+    }
+
     /// The value in force.
     pub fn value<'a>(&'a self, setting: &'a Setting) -> &'a str {
         self.0.get(setting.name).map_or(setting.default, String::as_str)
