@@ -4,6 +4,7 @@
 //! gone when the cluster is dropped.
 #![allow(dead_code, unused_imports, unused_macros, reason = "each test file uses a part of it")]
 
+pub mod consumers;
 pub mod deaf;
 pub mod load;
 
