@@ -21,7 +21,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::cluster::words;
-use crate::history::{Key, ReadMode};
+use crate::history::{Key, ProducerStamp, ReadMode};
 
 /// How much longer than the broker's deadline an answer is waited for.
 const ANSWER_PATIENCE: Duration = Duration::from_millis(500);
@@ -161,11 +161,21 @@ impl Client {
         )
     }
 
-    /// Appends one batch through a node.
-    pub async fn append(&self, node: u8, key: Key, texts: &[String]) -> Result<Appended, Failure> {
+    /// Appends one batch through a node; with a stamp, sent again it is not appended again.
+    pub async fn append(
+        &self,
+        node: u8,
+        key: Key,
+        texts: &[String],
+        stamp: Option<ProducerStamp>,
+    ) -> Result<Appended, Failure> {
         let records: Vec<Value> = texts.iter().map(|text| json!({"value": text})).collect();
         let rest = format!("/records?timeout_ms={}", self.patience.as_millis());
-        let request = self.request(Method::POST, node, key, &rest);
+        let mut request = self.request(Method::POST, node, key, &rest);
+        if let Some(ProducerStamp { id, seq, .. }) = stamp {
+            request = request.header("producer-id", format!("jepsen-{id}"));
+            request = request.header("producer-seq", seq);
+        }
         let answer = request.json(&json!({"records": records})).send().await;
         let answer = answer.map_err(|error| unsent(&error))?;
         let told = Told::read(answer.headers());
@@ -287,7 +297,7 @@ mod tests {
             }
         };
         let texts = ["a".to_owned()];
-        tokio::join!(client.append(1, Key(0), &texts), serving).0
+        tokio::join!(client.append(1, Key(0), &texts, None), serving).0
     }
 
     #[tokio::test]
@@ -314,7 +324,7 @@ mod tests {
         let door = listener.local_addr().unwrap();
         drop(listener);
         let client = Client::new(vec![(1, door)], "t", None, Duration::from_secs(1)).unwrap();
-        let failure = client.append(1, Key(0), &["a".to_owned()]).await.unwrap_err();
+        let failure = client.append(1, Key(0), &["a".to_owned()], None).await.unwrap_err();
         assert!(matches!(failure, Failure::Fail(_)), "{failure:?}");
     }
 }

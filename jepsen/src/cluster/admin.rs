@@ -10,11 +10,14 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 
 use crate::history::Key;
 
 /// How long a question may take.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How much longer than the first node the others may take to tell what they see.
+const OTHERS_PATIENCE: Duration = Duration::from_millis(300);
 
 /// A partition as a broker tells it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -154,13 +157,15 @@ impl Admin {
         let mut asked = JoinSet::new();
         for (id, _) in &self.doors {
             let (admin, id, path) = (self.clone(), *id, format!("/v1/topics/{topic}"));
-            asked.spawn(async move {
-                let view = tokio::time::timeout(patience, admin.get::<TopicView>(id, &path)).await;
-                view.ok().and_then(Result::ok)
-            });
+            asked.spawn(async move { admin.get::<TopicView>(id, &path).await.ok() });
         }
         let mut partitions: BTreeMap<Key, PartitionView> = BTreeMap::new();
-        while let Some(told) = asked.join_next().await {
+        let mut deadline = Instant::now() + patience;
+        while let Ok(Some(told)) = timeout_at(deadline, asked.join_next()).await {
+            if matches!(told, Ok(Some(_))) {
+                // One that hangs is not waited for.
+                deadline = deadline.min(Instant::now() + OTHERS_PATIENCE);
+            }
             for view in told.ok().flatten().into_iter().flat_map(|topic| topic.partitions) {
                 let key = Key(view.partition);
                 let newer = partitions.get(&key).is_none_or(|known| {

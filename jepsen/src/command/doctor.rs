@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use jepsen::doctor::Findings;
+use jepsen::fault::Kind;
 
 use super::{failed, say};
 
@@ -43,4 +44,12 @@ fn tell(findings: &Findings) {
         }
     }
     say(format_args!("environment: {}", findings.best()));
+    for kind in Kind::ALL {
+        let needs: Vec<&str> = kind.needs().iter().map(|need| need.name()).collect();
+        let lacks = kind.needs().iter().any(|need| findings.missing(*need).is_some());
+        let can = if lacks { "no " } else { "yes" };
+        let needs =
+            if needs.is_empty() { String::new() } else { format!("needs {}", needs.join(", ")) };
+        say(format_args!("  {can}  {:<22} {:<10} {needs}", kind.name(), kind.class()));
+    }
 }

@@ -16,6 +16,8 @@ use jepsen::history::Reader;
 use jepsen::index::Index;
 use jepsen::run::{Ended, Profile, SCENARIOS, Scenario, Schedule, Settings, run};
 
+use jepsen::workload::Workload;
+
 use super::{UNKNOWN, failed, say};
 
 /// What every run takes.
@@ -30,6 +32,9 @@ pub(crate) struct Common {
     /// How many nodes
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=7))]
     nodes: u8,
+    /// What the clients do
+    #[arg(long, value_enum, default_value = "log")]
+    workload: Workload,
     /// The storage engine
     #[arg(long, default_value = "segment", value_parser = ["segment", "sled"])]
     engine: String,
@@ -46,7 +51,7 @@ pub(crate) struct Common {
     #[arg(long, default_value_t = 4)]
     partitions: u32,
     /// How many clients
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 12)]
     clients: u32,
     /// How many operations a second they begin, at most
     #[arg(long, default_value_t = 250)]
@@ -61,9 +66,6 @@ pub(crate) struct RunArguments {
     /// A run that has a name
     #[arg(long, value_enum, conflicts_with = "faults")]
     profile: Option<Profile>,
-    /// What the clients do
-    #[arg(long, default_value = "log", value_parser = ["log"])]
-    workload: String,
     /// Faults or classes of them, with commas; all that are possible if missing, `none` for none
     #[arg(long, value_delimiter = ',')]
     faults: Vec<String>,
@@ -149,6 +151,7 @@ impl Common {
         Ok(Settings {
             seed,
             time,
+            workload: self.workload,
             nodes: self.nodes,
             environment: ground,
             engine: self.engine,
@@ -185,7 +188,7 @@ fn build() -> io::Result<PathBuf> {
 }
 
 pub(crate) fn run_command(arguments: RunArguments) -> ExitCode {
-    let RunArguments { common, profile, faults, workload: _ } = arguments;
+    let RunArguments { common, profile, faults } = arguments;
     let seed = common.seed();
     let settings = common.possible().and_then(|possible| {
         let time = common.time.or(profile.map(Profile::time)).unwrap_or(Duration::from_secs(150));
@@ -193,7 +196,10 @@ pub(crate) fn run_command(arguments: RunArguments) -> ExitCode {
             Some(profile) if !profile.demands().is_empty() => {
                 Schedule::of_profile(profile, seed, time, &possible.kinds)
             }
-            _ => Schedule::random(seed, time, &wanted(&faults, &possible.kinds)?),
+            _ => {
+                let minority = u32::from(common.nodes.saturating_sub(1) / 2);
+                Schedule::random(seed, time, &wanted(&faults, &possible.kinds)?, minority)
+            }
         };
         common.settings(possible.ground, seed, time, schedule)
     });

@@ -22,8 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// The calls that make data durable.
 const SYNCS: &str = "fsync,fdatasync,syncfs,sync_file_range";
-/// The calls that take space.
-const WRITES: &str = "write,pwrite64,writev,pwritev,pwritev2,fallocate,ftruncate";
+/// The calls that take space: those with a position, for the others also go to sockets and to the log.
+const WRITES: &str = "pwrite64,pwritev,pwritev2,fallocate,ftruncate";
 /// What strace writes behind a call that it tampered with.
 const MARK: &str = "(INJECTED)";
 /// And behind one that it delayed.

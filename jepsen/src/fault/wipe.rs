@@ -23,6 +23,8 @@ pub(super) async fn strike(stage: &mut Stage) -> Result<Effect, Trouble> {
     cluster.kill(node).await?;
     fs::remove_dir_all(data)?;
     fs::rename(&aside, data)?;
+    // Our own renames must survive the next power cut, or we are the ones who wiped it.
+    rustix::fs::syncfs(fs::File::open(data)?).map_err(std::io::Error::from)?;
     stage.revive(&[node]).await?;
     if !refused {
         let why = "a node with a wiped disk under a used id was not refused";

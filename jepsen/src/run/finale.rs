@@ -22,7 +22,7 @@ use crate::recorder::Recorder;
 use crate::workload::with;
 
 /// How long everything may take to be whole.
-const HEAL_PATIENCE: Duration = Duration::from_mins(2);
+const HEAL_PATIENCE: Duration = Duration::from_mins(1);
 /// How long a healthy partition may take to accept a write, and a page to be read.
 const SERVE_PATIENCE: Duration = Duration::from_secs(30);
 /// Records of one page.
@@ -104,7 +104,7 @@ impl Finale {
                 self.recorder.record(process, kind, operation, detail);
             };
             record(Kind::Invoke, sent(None), detail.clone());
-            match self.client.append(node, key, std::slice::from_ref(&text)).await {
+            match self.client.append(node, key, std::slice::from_ref(&text), None).await {
                 Ok(appended) => {
                     let detail = with(detail, key, &appended.told);
                     record(Kind::Ok, sent(appended.offsets.first().copied()), detail);

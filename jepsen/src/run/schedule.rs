@@ -18,8 +18,8 @@ use crate::workload::dice;
 
 /// The stream of the run's seed that the schedule draws from.
 const STREAM: u64 = 1_000_000;
-/// The mean time between two strikes of one class.
-const GAP_MEAN: Duration = Duration::from_secs(20);
+/// The mean time between two strikes, over all classes, for each node that may be faulty.
+const GAP_MEAN: Duration = Duration::from_secs(6);
 /// How long a harm lasts.
 const HOLD_MS: std::ops::Range<u64> = 500..5000;
 /// Nothing is done so early, or so near to the end.
@@ -64,21 +64,22 @@ impl Schedule {
     }
 
     /// Of random strikes: each class comes again and again with exponential gaps, all at once.
-    pub fn random(seed: u64, time: Duration, kinds: &[Kind]) -> Self {
+    pub fn random(seed: u64, time: Duration, kinds: &[Kind], minority: u32) -> Self {
         let mut dice = dice(seed, STREAM);
         let mut classes: Vec<&str> = kinds.iter().map(|kind| kind.class()).collect();
         classes.sort_unstable();
         classes.dedup();
         let mut strikes = Vec::new();
+        let mean = GAP_MEAN * u32::try_from(classes.len()).unwrap_or(1) / minority.max(1);
         for class in classes {
             let of_class: Vec<Kind> =
                 kinds.iter().copied().filter(|kind| kind.class() == class).collect();
-            let mut at = MARGIN + exponential(GAP_MEAN / 4, &mut dice);
+            let mut at = MARGIN + exponential(mean / 2, &mut dice);
             while at + MARGIN < time {
                 if let Some(kind) = of_class.choose(&mut dice) {
                     strikes.push(planned(at, *kind, &mut dice));
                 }
-                at += exponential(GAP_MEAN, &mut dice) + MARGIN;
+                at += exponential(mean, &mut dice);
             }
         }
         strikes.sort_by_key(|strike| strike.at_ms);
@@ -139,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_seed_says_it_all_and_another_says_something_else() {
-        let of = |seed| Schedule::random(seed, TIME, Kind::ALL);
+        let of = |seed| Schedule::random(seed, TIME, Kind::ALL, 1);
         assert_eq!(of(1), of(1));
         assert_ne!(of(1), of(2));
         assert!(of(1).strikes.len() > 10);
@@ -159,7 +160,7 @@ mod tests {
     fn a_schedule_that_was_written_is_read_back() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("schedule.json");
-        let schedule = Schedule::random(5, TIME, Kind::ALL);
+        let schedule = Schedule::random(5, TIME, Kind::ALL, 1);
         schedule.write(&path).unwrap();
         assert_eq!(Schedule::read(&path).unwrap(), schedule);
     }

@@ -17,9 +17,11 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use crate::client::{Client, Failure, Page, Told, Wanted, payload};
+use crate::client::{Appended, Client, Failure, Page, Told, Wanted, payload};
 use crate::cluster::name_of;
-use crate::history::{Detail, Key, Kind, Micro, Operation, Process, ReadMode, Sent};
+use crate::history::{
+    Attempt, Detail, Key, Kind, Micro, Operation, Process, ProducerStamp, ReadMode, Sent,
+};
 use crate::recorder::Recorder;
 
 /// The most records of one batch.
@@ -30,6 +32,8 @@ const POLL_MAX: u32 = 500;
 const POLL_WAIT_MS_MAX: u64 = 200;
 /// How far before the known end a new reader may begin.
 const TAIL_RECORDS: u64 = 200;
+/// How often an idempotent batch is sent before its client gives up.
+const ATTEMPTS_MAX: u32 = 6;
 
 /// How much is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +42,8 @@ pub struct Rules {
     pub clients: u32,
     /// How many operations all of them begin in a second, at most.
     pub rate: u32,
+    /// Whether sends are idempotent, and tried again.
+    pub idempotent: bool,
     /// All choices follow from it.
     pub seed: u64,
 }
@@ -64,10 +70,16 @@ struct Worker {
     client: Client,
     source: Option<IpAddr>,
     nodes: Vec<u8>,
+    /// Who answered last.
+    answered: Option<u8>,
     keys: Vec<Key>,
     positions: BTreeMap<Key, u64>,
     /// The furthest offset seen, over all identities.
     ends: BTreeMap<Key, u64>,
+    /// Whether sends are idempotent.
+    idempotent: bool,
+    /// The next sequence numbers of this identity.
+    sequences: BTreeMap<Key, u64>,
     dice: ChaCha8Rng,
     values: Arc<AtomicU64>,
     recorder: Arc<Recorder>,
@@ -92,9 +104,12 @@ impl Log {
                 client: client.fresh(source)?,
                 source,
                 nodes: client.nodes(),
+                answered: None,
                 keys: keys.to_vec(),
                 positions: BTreeMap::new(),
                 ends: BTreeMap::new(),
+                idempotent: rules.idempotent,
+                sequences: BTreeMap::new(),
                 dice: dice(rules.seed, u64::from(slot) + 1),
                 values: Arc::clone(&values),
                 recorder: Arc::clone(recorder),
@@ -137,8 +152,12 @@ impl Worker {
         self.recorder.record(Process::Client(self.process), kind, operation, detail);
     }
 
+    /// Mostly the one that answered last: a client that keeps asking one that hangs does little else.
     fn node(&mut self) -> u8 {
-        self.nodes.choose(&mut self.dice).copied().unwrap_or(1)
+        match self.answered {
+            Some(node) if self.dice.random_ratio(3, 4) => node,
+            _ => self.nodes.choose(&mut self.dice).copied().unwrap_or(1),
+        }
     }
 
     fn key(&mut self) -> Key {
@@ -174,6 +193,7 @@ impl Worker {
     fn be_somebody_else(&mut self) {
         self.process = self.process.saturating_add(self.clients);
         self.positions.clear();
+        self.sequences.clear();
         if let Ok(client) = self.client.fresh(self.source) {
             self.client = client;
         }
@@ -193,17 +213,76 @@ impl Worker {
             });
             Operation::Send(each.collect())
         };
-        let detail = Detail { node: Some(name_of(node)), batch: count > 1, ..Detail::default() };
+        let stamp = self.stamp(key);
+        let mut detail = Detail {
+            node: Some(name_of(node)),
+            batch: count > 1,
+            producer: stamp,
+            ..Detail::default()
+        };
         self.record(Kind::Invoke, sent(None), detail.clone());
-        match self.client.append(node, key, &texts).await {
+        let tried = match stamp {
+            None => self.client.append(node, key, &texts, None).await,
+            Some(stamp) => self.insist(node, key, &texts, stamp, &mut detail.attempts).await,
+        };
+        match tried {
             Ok(appended) => {
                 let detail = with(detail, key, &appended.told);
                 self.record(Kind::Ok, sent(Some(&appended.offsets)), detail);
+                self.answered = Some(node);
+                *self.sequences.entry(key).or_default() += u64::from(count);
                 let end = appended.offsets.last().map_or(0, |last| last + 1);
                 self.saw_end(key, end);
             }
             Err(failure) => self.ended_badly(sent(None), detail, failure),
         }
+    }
+
+    /// What an idempotent send says: each client is a producer of its own, and counts per partition.
+    fn stamp(&self, key: Key) -> Option<ProducerStamp> {
+        let seq = self.sequences.get(&key).copied().unwrap_or(0);
+        self.idempotent.then(|| ProducerStamp { id: u64::from(self.process), epoch: 0, seq })
+    }
+
+    /// Sends the same batch until it is answered, and now and then once more: it must be there once, and be told
+    /// at the same offset. What was unknown once stays unknown until it is acknowledged.
+    async fn insist(
+        &mut self,
+        first: u8,
+        key: Key,
+        texts: &[String],
+        stamp: ProducerStamp,
+        attempts: &mut Vec<Attempt>,
+    ) -> Result<Appended, Failure> {
+        let mut node = first;
+        let mut unknown = None;
+        let mut acknowledged = None;
+        for _ in 0..ATTEMPTS_MAX {
+            let tried = self.client.append(node, key, texts, Some(stamp)).await;
+            let base = tried.as_ref().ok().and_then(|appended| appended.offsets.first().copied());
+            let kind = match &tried {
+                Ok(_) => Kind::Ok,
+                Err(Failure::Info(_)) => Kind::Info,
+                Err(Failure::Fail(_) | Failure::OutOfRange { .. }) => Kind::Fail,
+            };
+            let bases = base.map(|base| (key, base)).into_iter().collect();
+            attempts.push(Attempt { node: name_of(node), kind, bases });
+            match tried {
+                Ok(appended) => {
+                    let again = acknowledged.is_none() && self.dice.random_ratio(1, 8);
+                    acknowledged.get_or_insert(appended);
+                    if !again {
+                        break;
+                    }
+                }
+                Err(_) if acknowledged.is_some() => break,
+                Err(Failure::Info(why)) => unknown = Some(why),
+                Err(definite) if unknown.is_none() => return Err(definite),
+                Err(_) => {}
+            }
+            node = self.nodes.choose(&mut self.dice).copied().unwrap_or(node);
+        }
+        acknowledged.ok_or_else(|| Failure::Info(unknown.unwrap_or_default()))
     }
 
     async fn poll(&mut self) {
@@ -222,6 +301,7 @@ impl Worker {
                 let mut detail = with(detail, key, &page.told);
                 let operation = polled(key, &page, &mut detail);
                 self.record(Kind::Ok, operation, detail);
+                self.answered = Some(node);
                 self.positions.insert(key, page.next);
                 self.saw_end(key, page.next);
             }
@@ -253,6 +333,7 @@ impl Worker {
     }
 
     fn ended_badly(&mut self, operation: Operation, detail: Detail, failure: Failure) {
+        self.answered = None;
         let (kind, why) = match failure {
             Failure::Fail(why) => (Kind::Fail, why),
             Failure::Info(why) => (Kind::Info, why),
