@@ -41,6 +41,9 @@ pub(crate) struct Arguments {
     /// Write the result for a build server
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
+    /// Write the summary as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
     /// Print how long it took and how much memory at most
     #[arg(long)]
     measure: bool,
@@ -92,7 +95,22 @@ fn open(history: &Path) -> Result<Reader<BufReader<File>>, Box<dyn Error>> {
     Ok(reader.map_err(|error| format!("{}: {error}", history.display()))?)
 }
 
-fn judge(arguments: &Arguments) -> Result<Verdict, Box<dyn Error>> {
+impl Arguments {
+    /// What is written after a run, beside its history.
+    pub(crate) fn of_run(history: &Path) -> Self {
+        Self {
+            history: history.to_owned(),
+            format: Format::Text,
+            edn: None,
+            html: Some(history.with_file_name("report.html")),
+            junit: Some(history.with_file_name("junit.xml")),
+            json: Some(history.with_file_name("summary.json")),
+            measure: false,
+        }
+    }
+}
+
+pub(crate) fn judge(arguments: &Arguments) -> Result<Verdict, Box<dyn Error>> {
     let began = Instant::now();
     let index = Index::read(open(&arguments.history)?)
         .map_err(|error| format!("{}: {error}", arguments.history.display()))?;
@@ -115,6 +133,9 @@ fn judge(arguments: &Arguments) -> Result<Verdict, Box<dyn Error>> {
     let report = Report { index: &index, summary: &summary, excerpt: &excerpt };
     if let Some(to) = &arguments.html {
         std::fs::write(to, report.html())?;
+    }
+    if let Some(to) = &arguments.json {
+        std::fs::write(to, serde_json::to_string_pretty(&summary)?)?;
     }
     if let Some(to) = &arguments.junit {
         std::fs::write(to, report.junit())?;

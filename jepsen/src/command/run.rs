@@ -1,24 +1,21 @@
 //! `jepsen run`, `jepsen replay` and `jepsen scenario`: all are a schedule that is carried out.
 
-use std::fs::File;
-use std::io::{self, BufReader};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use rand::Rng;
 
-use jepsen::check::{Summary, Verdict, check};
+use jepsen::check::Verdict;
 use jepsen::doctor::{Findings, Need};
 use jepsen::environment::Kind as Ground;
 use jepsen::fault::Kind;
-use jepsen::history::Reader;
-use jepsen::index::Index;
 use jepsen::run::{Ended, Profile, SCENARIOS, Scenario, Schedule, Settings, run};
 
 use jepsen::workload::Workload;
 
-use super::{UNKNOWN, failed, say};
+use super::{UNKNOWN, check, failed, say};
 
 /// What every run takes.
 #[derive(Debug, clap::Args)]
@@ -66,6 +63,9 @@ pub(crate) struct RunArguments {
     /// A run that has a name
     #[arg(long, value_enum, conflicts_with = "faults")]
     profile: Option<Profile>,
+    /// Of a profile, only what this machine allows; without it the run proves nothing if something is missing
+    #[arg(long, requires = "profile")]
+    possible: bool,
     /// Faults or classes of them, with commas; all that are possible if missing, `none` for none
     #[arg(long, value_delimiter = ',')]
     faults: Vec<String>,
@@ -161,6 +161,8 @@ impl Common {
             partitions: self.partitions,
             clients: self.clients,
             rate: self.rate,
+            // A play, and what is replayed one by one, must come whole.
+            required: if schedule.one_by_one { schedule.kinds() } else { Vec::new() },
             schedule,
         })
     }
@@ -188,7 +190,7 @@ fn build() -> io::Result<PathBuf> {
 }
 
 pub(crate) fn run_command(arguments: RunArguments) -> ExitCode {
-    let RunArguments { common, profile, faults } = arguments;
+    let RunArguments { common, profile, possible: only_possible, faults } = arguments;
     let seed = common.seed();
     let settings = common.possible().and_then(|possible| {
         let time = common.time.or(profile.map(Profile::time)).unwrap_or(Duration::from_secs(150));
@@ -201,7 +203,16 @@ pub(crate) fn run_command(arguments: RunArguments) -> ExitCode {
                 Schedule::random(seed, time, &wanted(&faults, &possible.kinds)?, minority)
             }
         };
-        common.settings(possible.ground, seed, time, schedule)
+        let mut settings = common.settings(possible.ground, seed, time, schedule)?;
+        settings.required = match profile {
+            Some(profile) if !only_possible => profile.demands().to_vec(),
+            Some(_) => settings.schedule.kinds(),
+            // Of random strikes that overlap, some find no target.
+            None => Vec::new(),
+        };
+        settings.required.sort_unstable();
+        settings.required.dedup();
+        Ok(settings)
     });
     carry_out(settings)
 }
@@ -270,49 +281,18 @@ fn carry_out(settings: io::Result<Settings>) -> ExitCode {
     }
 }
 
+/// What did not heal fails a run whatever its history says.
 fn judge(ended: &Ended) -> ExitCode {
+    let verdict = check::judge(&check::Arguments::of_run(&ended.history));
+    say(format_args!("history, report and logs: {}", ended.history.with_file_name("").display()));
     for why in &ended.lasting {
         say(format_args!("did not heal: {why}"));
     }
-    match summary(&ended.history) {
-        Ok(summary) => {
-            tell(&ended.history, &summary);
-            match summary.verdict {
-                _ if !ended.lasting.is_empty() => ExitCode::FAILURE,
-                Verdict::Valid => ExitCode::SUCCESS,
-                Verdict::Invalid => ExitCode::FAILURE,
-                Verdict::Unknown => ExitCode::from(UNKNOWN),
-            }
-        }
-        Err(error) => failed(format_args!("{}: {error}", ended.history.display())),
+    match verdict {
+        Ok(_) if !ended.lasting.is_empty() => ExitCode::FAILURE,
+        Ok(Verdict::Valid) => ExitCode::SUCCESS,
+        Ok(Verdict::Invalid) => ExitCode::FAILURE,
+        Ok(Verdict::Unknown) => ExitCode::from(UNKNOWN),
+        Err(error) => failed(error),
     }
-}
-
-fn summary(history: &Path) -> io::Result<Summary> {
-    let reader = Reader::open(BufReader::new(File::open(history)?)).map_err(io::Error::other)?;
-    let summary = check(&Index::read(reader).map_err(io::Error::other)?);
-    serde_json::to_writer_pretty(File::create(history.with_file_name("summary.json"))?, &summary)?;
-    Ok(summary)
-}
-
-fn tell(history: &Path, summary: &Summary) {
-    for (name, fault) in &summary.faults {
-        let (injected, skipped) = (fault.injected, fault.skipped);
-        let amounts: Vec<String> =
-            fault.effect.iter().map(|(name, amount)| format!("{amount} {name}")).collect();
-        let skipped = if skipped > 0 { format!(", skipped {skipped}") } else { String::new() };
-        say(format_args!("  {name:<22} {injected:>3} times{skipped}: {}", amounts.join(", ")));
-    }
-    for (name, count) in &summary.anomalies {
-        say(format_args!("  {name}: {count}"));
-    }
-    for anomaly in &summary.shown {
-        say(format_args!("    {}: {} (events {:?})", anomaly.name, anomaly.what, anomaly.events));
-    }
-    for reason in &summary.reasons {
-        say(format_args!("  {reason}"));
-    }
-    let (acknowledged, lost) = (summary.acknowledged, summary.lost);
-    say(format_args!("{} records acknowledged, {lost} lost; {}", acknowledged, history.display()));
-    say(format_args!("verdict: {}", summary.verdict));
 }

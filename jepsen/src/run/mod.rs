@@ -86,6 +86,8 @@ pub struct Settings {
     pub rate: u32,
     /// The harm.
     pub schedule: Schedule,
+    /// What must have had an effect, or the run proves nothing.
+    pub required: Vec<fault::Kind>,
 }
 
 /// What a run left.
@@ -192,11 +194,7 @@ fn header(settings: &Settings, environment: &Environment, cluster: &Cluster) -> 
         ..Header::default()
     };
     cluster.describe(&mut header);
-    // Of random strikes that overlap, some find no target; those that come one by one must all come.
-    if settings.schedule.one_by_one {
-        let kinds = settings.schedule.kinds().into_iter();
-        header.required_faults = kinds.map(|kind| kind.name().to_owned()).collect();
-    }
+    header.required_faults = settings.required.iter().map(|kind| kind.name().to_owned()).collect();
     header.final_replicas = u32::from(settings.nodes);
     header
 }

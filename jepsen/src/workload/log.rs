@@ -223,7 +223,11 @@ impl Worker {
         self.record(Kind::Invoke, sent(None), detail.clone());
         let tried = match stamp {
             None => self.client.append(node, key, &texts, None).await,
-            Some(stamp) => self.insist(node, key, &texts, stamp, &mut detail.attempts).await,
+            Some(stamp) => {
+                let (attempts, tried) = self.insist(node, key, &texts, stamp).await;
+                detail.attempts = attempts;
+                tried
+            }
         };
         match tried {
             Ok(appended) => {
@@ -252,8 +256,8 @@ impl Worker {
         key: Key,
         texts: &[String],
         stamp: ProducerStamp,
-        attempts: &mut Vec<Attempt>,
-    ) -> Result<Appended, Failure> {
+    ) -> (Vec<Attempt>, Result<Appended, Failure>) {
+        let mut attempts = Vec::new();
         let mut node = first;
         let mut unknown = None;
         let mut acknowledged = None;
@@ -277,12 +281,12 @@ impl Worker {
                 }
                 Err(_) if acknowledged.is_some() => break,
                 Err(Failure::Info(why)) => unknown = Some(why),
-                Err(definite) if unknown.is_none() => return Err(definite),
+                Err(definite) if unknown.is_none() => return (attempts, Err(definite)),
                 Err(_) => {}
             }
             node = self.nodes.choose(&mut self.dice).copied().unwrap_or(node);
         }
-        acknowledged.ok_or_else(|| Failure::Info(unknown.unwrap_or_default()))
+        (attempts, acknowledged.ok_or_else(|| Failure::Info(unknown.unwrap_or_default())))
     }
 
     async fn poll(&mut self) {
