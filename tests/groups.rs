@@ -16,7 +16,9 @@ use consumers::{
     topics, values,
 };
 use http_cluster::{Cluster, eventually};
-use ottla::broker::{JoinGroup, OffsetReset, ResetOffsets, ResetTo, SeekTo};
+use ottla::broker::{
+    Broker, CommitOffsets, JoinGroup, NewOffset, OffsetReset, ResetOffsets, ResetTo, SeekTo,
+};
 use ottla::coordinator::{Committer, InstanceId, Subscription, TopicPartition, TopicPattern};
 use ottla::error::ErrorKind;
 use std::collections::BTreeSet;
@@ -334,6 +336,130 @@ async fn a_group_outlives_a_restart_of_all_its_brokers() {
     })
     .await;
     assert!(["a", "b", "c"].ends_with(&values(&given)), "{given:?}");
+    cluster.stop().await;
+}
+
+/// The first indices of the segments of a node's log of a Raft group, in order.
+fn segments(cluster: &Cluster, node: usize, raft_group: u64) -> Vec<u64> {
+    let dir = cluster.data(node).join("segments").join(raft_group.to_string());
+    let files = std::fs::read_dir(dir).into_iter().flatten();
+    let first = |file: std::io::Result<std::fs::DirEntry>| {
+        file.ok()?.path().file_stem()?.to_str()?.parse().ok()
+    };
+    let mut firsts: Vec<u64> = files.filter_map(first).collect();
+    firsts.sort_unstable();
+    firsts
+}
+
+/// Changes all it can of a topic, again and again: about 500 bytes of a command each time.
+async fn alter_often(broker: &Broker, name: &str, times: u64) {
+    for time in 1..=times {
+        let number = (u64::MAX / 4 + time).to_string();
+        let settings = [
+            ("cleanup.policy", "compact,delete"),
+            ("compression.type", "uncompressed"),
+            ("delete.retention.ms", &number),
+            ("flush.messages", "1000000000"),
+            ("flush.ms", "3600000"),
+            ("flush.policy", "always"),
+            ("max.message.bytes", "8388608"),
+            ("message.timestamp.type", "LogAppendTime"),
+            ("min.cleanable.dirty.ratio", "0.5"),
+            ("retention.bytes", &number),
+            ("retention.ms", &number),
+            ("segment.bytes", "1073741824"),
+            ("segment.ms", &number),
+        ];
+        let changes = settings.map(|(name, value)| (name.to_owned(), Some(value.to_owned())));
+        broker.alter_topic(&topic(name), changes.into(), deadline()).await.unwrap();
+    }
+}
+
+/// Commits the offsets to `last`, each with as much metadata as there may be.
+async fn commit_often(broker: &Broker, name: &str, at: &TopicPartition, last: u64) {
+    for offset in 1..=last {
+        let (at, metadata) = (at.clone(), "m".repeat(4096));
+        let offsets = vec![NewOffset { at, offset, metadata, leader_epoch: None }];
+        let commit = CommitOffsets { group: group(name), by: Committer::Nobody, offsets };
+        broker.commit_offsets(commit, deadline()).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn logs_of_commands_stay_short_and_who_was_away_goes_on_from_their_checkpoints() {
+    /// The metadata and the only coordinator; between them is the topic's partition.
+    const LOGS: [u64; 2] = [0, 2];
+    const COMMITS: u64 = 100;
+    const ALTERATIONS: u64 = 400;
+    let mut cluster = Cluster::start_with(3, |config| {
+        config.segment_bytes = 64 << 10;
+        config.coordinators = 1;
+    })
+    .await;
+    create(cluster.broker(0), "t", 1).await;
+    let place = at("t", 0);
+    commit(cluster.broker(0), &group("g"), Committer::Nobody, &place, 0).await.unwrap();
+    let first = coordinator(&cluster, 0, "g").await;
+    let away = (first + 1) % 3;
+    for log in LOGS {
+        assert_eq!(segments(&cluster, away, log), [0], "log {log} begins at its beginning");
+    }
+    cluster.stop_node(away).await;
+
+    let broker = cluster.broker(first);
+    tokio::join!(commit_often(broker, "g", &place, COMMITS), alter_often(broker, "t", ALTERATIONS));
+    for (node, log) in
+        [first, (first + 2) % 3].into_iter().flat_map(|node| LOGS.map(|log| (node, log)))
+    {
+        eventually("all but the last segments are gone", async || {
+            let firsts = segments(&cluster, node, log);
+            (firsts[0] > 0 && firsts.len() <= 3).then_some(())
+        })
+        .await;
+    }
+
+    cluster.start_node(away).await;
+    for log in LOGS {
+        eventually("the log of who was away begins anew", async || {
+            (*segments(&cluster, away, log).first()? > 0).then_some(())
+        })
+        .await;
+    }
+    // All of it again from disk.
+    for node in 0..3 {
+        cluster.stop_node(node).await;
+    }
+    for node in 0..3 {
+        cluster.start_node(node).await;
+    }
+    let number = (u64::MAX / 4 + ALTERATIONS).to_string();
+    for node in 0..3 {
+        let broker = cluster.broker(node);
+        eventually("every node knows the last alteration", async || {
+            let settings = broker.settings(&topic("t")).ok()?;
+            settings.iter().find(|row| row.name == "retention.ms" && row.value == number)?;
+            Some(())
+        })
+        .await;
+    }
+    // Who was away leads, sooner or later.
+    loop {
+        let leader = eventually("the group has a coordinator", async || {
+            let view = cluster.broker(away).describe_group(&group("g")).await.ok()?;
+            usize::try_from(view.coordinator - 1).ok()
+        })
+        .await;
+        let rows = cluster.broker(away).committed_offsets(&group("g"), None).await.unwrap();
+        assert_eq!(
+            (rows[0].offset, rows[0].metadata.as_str()),
+            (Some(COMMITS), "m".repeat(4096).as_str())
+        );
+        if leader == away {
+            break;
+        }
+        cluster.stop_node(leader).await;
+        cluster.start_node(leader).await;
+    }
     cluster.stop().await;
 }
 

@@ -40,7 +40,8 @@ impl Inner {
 
     /// One comparison and what follows from it; false if something is to be tried again.
     async fn pass(self: &Arc<Self>, image: &crate::metadata::Image) -> bool {
-        let plan = Plan::new(image, self.node.id(), &self.held.borrow());
+        let commands = Tuning::of_commands(self.store.segment_bytes());
+        let plan = Plan::new(image, self.node.id(), &self.held.borrow(), commands);
         for (group, tuning) in plan.tune {
             if let Some(open) = self.node.group(group) {
                 open.log().set_flush(tuning.flush);

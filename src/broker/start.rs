@@ -8,9 +8,10 @@ use super::serve::Door;
 use super::{Broker, Inner, default_partitioner};
 use crate::config::{Bootstrap, Founder};
 use crate::metadata::reconcile::Held;
+use crate::metadata::settings::Tuning;
 use crate::metadata::{METADATA_GROUP, MetadataMachine, Registration, identity};
 use crate::tasks::Tasks;
-use raft::{FlushPolicy, GroupSpec, Node, NodeId, NodeOptions, Roll, Timing};
+use raft::{GroupSpec, Node, NodeId, NodeOptions, Timing};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,12 +93,8 @@ impl Broker {
         let node = Node::start(node_options, listener, handler).await?;
         introduce(&node, &known, &founders);
         let (machine, images) = MetadataMachine::new();
-        let spec = GroupSpec {
-            id: METADATA_GROUP,
-            voters: voters.clone(),
-            flush: FlushPolicy::Always,
-            roll: Roll::default(),
-        };
+        let Tuning { flush, roll } = Tuning::of_commands(store.segment_bytes());
+        let spec = GroupSpec { id: METADATA_GROUP, voters: voters.clone(), flush, roll };
         let metadata = node.open(spec, Box::new(machine)).await?;
         let mut on_disk = store.groups()?;
         on_disk.retain(|group| *group != METADATA_GROUP);

@@ -9,7 +9,7 @@
 
 use super::image::Image;
 use super::settings::Tuning;
-use raft::{FlushPolicy, GroupId, GroupSpec, NodeId, Roll};
+use raft::{GroupId, GroupSpec, NodeId};
 use std::collections::BTreeMap;
 
 /// A group's files on this node.
@@ -35,8 +35,14 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Compares what `node` holds with what the image gives it.
-    pub fn new(image: &Image, node: NodeId, held: &BTreeMap<GroupId, Held>) -> Self {
+    /// Compares what `node` holds with what the image gives it. Coordinators' logs are kept as `commands`
+    /// says.
+    pub fn new(
+        image: &Image,
+        node: NodeId,
+        held: &BTreeMap<GroupId, Held>,
+        commands: Tuning,
+    ) -> Self {
         let mut plan = Self::default();
         for (topic, placed) in image.hosted_by(node) {
             let tuning = topic.settings.tuning();
@@ -56,9 +62,8 @@ impl Plan {
                 None | Some(Held::Closed) => plan.open.push(GroupSpec {
                     id: placed.group,
                     voters: placed.replicas.clone(),
-                    // What a consumer group has committed is never worth less than a record.
-                    flush: FlushPolicy::Always,
-                    roll: Roll::default(),
+                    flush: commands.flush,
+                    roll: commands.roll,
                 }),
                 Some(Held::Open(_) | Held::Broken) => {}
             }
@@ -73,6 +78,7 @@ mod tests {
     use super::*;
     use crate::metadata::{Command, Registration, Settings};
     use crate::topic::TopicName;
+    use raft::{FlushPolicy, Roll};
     use uuid::Uuid;
 
     /// Groups 1 and 2 on nodes 1 and 2; group 3 on node 2; group 4 deleted.
@@ -107,9 +113,14 @@ mod tests {
         image
     }
 
+    /// What the first node has to do.
+    fn plan_of(image: &Image, held: &BTreeMap<GroupId, Held>) -> Plan {
+        Plan::new(image, NodeId(1), held, Tuning::of_commands(64 << 10))
+    }
+
     fn plan(held: &[(u64, Held)]) -> (Vec<u64>, Vec<u64>, Vec<u64>) {
         let held = held.iter().map(|(id, held)| (GroupId::new(*id), *held)).collect();
-        let plan = Plan::new(&image(), NodeId(1), &held);
+        let plan = plan_of(&image(), &held);
         (
             plan.open.iter().map(|spec| spec.id.get()).collect(),
             plan.remove.iter().map(|id| id.get()).collect(),
@@ -120,26 +131,26 @@ mod tests {
     #[test]
     fn hosted_groups_are_opened_with_all_their_replicas() {
         assert_eq!(plan(&[(1, Held::Closed)]), (vec![1, 2], vec![], vec![]));
-        let spec = Plan::new(&image(), NodeId(1), &BTreeMap::new()).open.remove(0);
+        let spec = plan_of(&image(), &BTreeMap::new()).open.remove(0);
         assert_eq!(spec.voters, [NodeId(1), NodeId(2)]);
     }
 
     #[test]
-    fn hosted_coordinators_are_opened_and_flushed_always() {
+    fn hosted_coordinators_are_opened_and_kept_as_logs_of_commands() {
         let mut image = image();
         let placement = vec![vec![NodeId(1)], vec![NodeId(2)]];
         let placed_at = image.revision();
         image.apply(Command::CreateCoordinators { placed_at, placement }).unwrap();
-        let open = Plan::new(&image, NodeId(1), &BTreeMap::new()).open;
+        let open = plan_of(&image, &BTreeMap::new()).open;
         let coordinator = open.last().unwrap();
         assert_eq!(
             (open.len(), coordinator.id, &coordinator.voters[..]),
             (3, GroupId::new(5), &[NodeId(1)][..])
         );
-        assert_eq!(coordinator.flush, FlushPolicy::Always);
         let tuning = |spec: &GroupSpec| Tuning { flush: spec.flush, roll: spec.roll };
+        assert_eq!(tuning(coordinator), Tuning::of_commands(64 << 10));
         let held = open.iter().map(|spec| (spec.id, Held::Open(tuning(spec)))).collect();
-        assert!(Plan::new(&image, NodeId(1), &held).open.is_empty());
+        assert!(plan_of(&image, &held).open.is_empty());
     }
 
     #[test]

@@ -32,6 +32,20 @@ pub struct Tuning {
     pub roll: Roll,
 }
 
+/// The most bytes of a segment of commands. Such a log is purged to its last sealed segment, and what comes
+/// after that is folded anew at a start: so this bounds both, however large segments of records are. A
+/// checkpoint is written with each segment, so this is above what a coordinator's can have, 12 MiB.
+const COMMAND_SEGMENT_BYTES_MAX: u64 = 16 << 20;
+
+impl Tuning {
+    /// How a log of commands is kept, the metadata's or a coordinator's, where segments have
+    /// `segment_bytes`. What a group decided is never worth less than a record.
+    pub fn of_commands(segment_bytes: u64) -> Self {
+        let bytes = segment_bytes.min(COMMAND_SEGMENT_BYTES_MAX);
+        Self { flush: FlushPolicy::Always, roll: Roll { bytes: Some(bytes), ms: None } }
+    }
+}
+
 /// Whose time records have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimestampType {
@@ -246,6 +260,14 @@ mod tests {
         assert_eq!(Settings::default().roll(), Roll { bytes: None, ms: week });
         let settings = settings(&[(SEGMENT_BYTES, "65536"), (SEGMENT_MS, "10")]);
         assert_eq!(settings.roll(), Roll { bytes: Some(65_536), ms: Some(10) });
+    }
+
+    #[test]
+    fn a_segment_of_commands_is_small_however_large_those_of_records_are() {
+        let bytes = |segment_bytes| Tuning::of_commands(segment_bytes).roll.bytes.unwrap();
+        assert_eq!(bytes(64 << 10), 64 << 10);
+        assert_eq!(bytes(1 << 30), 16 << 20);
+        assert_eq!(Tuning::of_commands(1 << 30).flush, FlushPolicy::Always);
     }
 
     #[test]

@@ -159,6 +159,11 @@ impl Store {
         &self.inner.backing.state
     }
 
+    /// Beyond how many bytes a segment is sealed, unless its log says otherwise.
+    pub fn segment_bytes(&self) -> u64 {
+        self.inner.backing.segment_bytes
+    }
+
     /// What was counted so far.
     pub fn counters(&self) -> Counters {
         self.inner.backing.counters()
