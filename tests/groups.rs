@@ -15,6 +15,7 @@ use consumers::{
     Client, Given, Member, at, commit, committed, create, deadline, group, joining, produce, topic,
     topics, values,
 };
+use futures::future::join_all;
 use http_cluster::{Cluster, eventually};
 use ottla::broker::{
     Broker, CommitOffsets, JoinGroup, NewOffset, OffsetReset, ResetOffsets, ResetTo, SeekTo,
@@ -90,6 +91,29 @@ async fn members_share_the_partitions_and_a_silent_one_loses_its_own() {
     let (name, id) = (group("g"), one.id.clone());
     cluster.broker(2).subscribe(&name, &id, topics(&["none"]), deadline()).await.unwrap();
     one.poll_until("one has nothing", BTreeSet::is_empty).await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_members_that_come_at_once_are_settled_soon() {
+    const PARTITIONS: u32 = 20;
+    let cluster = Cluster::start(1).await;
+    let broker = cluster.broker(0);
+    create(broker, "t", PARTITIONS).await;
+    let join = joining("g", topics(&["t"]));
+    let mut members: Vec<Client> =
+        join_all((0..200).map(|_| Client::join(broker, join.clone()))).await;
+    eventually("everybody has what it is to have", async || {
+        join_all(members.iter_mut().map(Client::beat)).await;
+        let view = broker.describe_group(&group("g")).await.unwrap();
+        (view.state == "stable").then_some(())
+    })
+    .await;
+    join_all(members.iter_mut().map(Client::beat)).await;
+    let shares = members.iter().map(|member| member.allotment.assigned.clone());
+    let given: Vec<TopicPartition> = shares.flatten().collect();
+    assert_eq!(given.len(), all("t", PARTITIONS).len(), "nothing is given twice");
+    assert_eq!(given.into_iter().collect::<BTreeSet<_>>(), all("t", PARTITIONS));
     cluster.stop().await;
 }
 
