@@ -21,6 +21,7 @@ use raft::{
 use serde::{Deserialize, Serialize};
 use std::io;
 use storage::batch::{BatchError, RecordBatch};
+use storage::planted;
 use tokio::time::{Instant, sleep_until};
 
 /// Where a fetch begins.
@@ -166,7 +167,11 @@ impl Partition {
             Freshness::Leader => self.group.watermark(),
             Freshness::Linearizable => self.group.linearize(deadline).await?,
         };
-        Ok(self.seen(term, &watermark))
+        let mut tail = self.seen(term, &watermark);
+        if planted!(StaleLatest) && freshness == Freshness::Linearizable {
+            tail.high_watermark = tail.high_watermark.saturating_sub(1).max(tail.log_start);
+        }
+        Ok(tail)
     }
 
     /// Reads committed batches; waits for `bytes_min` of them until `wait_until`.

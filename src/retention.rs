@@ -16,7 +16,7 @@
 //! A trim of everything begins a segment (see [`storage::EntryKind::Trim`]), which frees the last one.
 //! Only records without a timestamp never age.
 
-use storage::{Offset, SealedEnd};
+use storage::{Offset, SealedEnd, planted};
 
 /// The limits of a topic; `None` is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -53,7 +53,9 @@ impl Retention {
         for (end, is_sealed) in segments {
             let without = bytes.saturating_sub(end.bytes);
             let has_records = end.marker.next_offset > start;
-            let is_over = self.is_expired(end, now_ms) || (is_sealed && self.is_enough(without));
+            let is_over = self.is_expired(end, now_ms)
+                || (is_sealed && self.is_enough(without))
+                || (is_sealed && planted!(RetentionTooFar));
             if end.marker.next_offset > log.high_watermark || (has_records && !is_over) {
                 break;
             }

@@ -14,7 +14,7 @@ use openraft::{Instant as _, ReadPolicy};
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Arc, Mutex};
-use storage::{EntryKind, FlushPolicy, GroupId, Header, Index, Log, Offset, Roll, Term};
+use storage::{EntryKind, FlushPolicy, GroupId, Header, Index, Log, Offset, Roll, Term, planted};
 use tokio::sync::{RwLock, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -127,7 +127,12 @@ impl Group {
 
     /// The watermark now.
     pub fn watermark(&self) -> Watermark {
-        *self.inner.replica.watermark.borrow()
+        let watermark = *self.inner.replica.watermark.borrow();
+        if planted!(ServeUncommitted) {
+            let high_watermark = self.inner.log.state().next_offset;
+            return Watermark { high_watermark, ..watermark };
+        }
+        watermark
     }
 
     /// The watermark as it moves.
@@ -196,6 +201,10 @@ impl Group {
     pub async fn linearize(&self, deadline: Instant) -> Result<Watermark, ReadRefused> {
         if let GroupHealth::Broken(why) = self.health() {
             return Err(ReadRefused::Broken(why));
+        }
+        let leads = matches!(self.role(), Role::Leading { .. });
+        if leads && (planted!(NoReadIndex) || planted!(ServeDeposed)) {
+            return Ok(self.watermark());
         }
         let confirmed = self.inner.raft.ensure_linearizable(ReadPolicy::ReadIndex);
         match timeout_at(deadline, confirmed).await {

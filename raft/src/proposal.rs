@@ -9,7 +9,7 @@ use openraft::errors::{ClientWriteError, ForwardReason, ForwardToLeader};
 use openraft::raft::ClientWriteResult;
 use std::sync::Arc;
 use std::time::Duration;
-use storage::{EntryKind, Offset, Term};
+use storage::{EntryKind, Offset, Term, planted};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -218,7 +218,9 @@ async fn attempt(
     held: Held,
     deadline: Instant,
 ) -> Ended {
-    let (ticket, heard) = match proposal.acks {
+    let alone = planted!(AckOnLeaderAlone) && proposal.kind == EntryKind::Data;
+    let acks = if alone { Acks::Leader } else { proposal.acks };
+    let (ticket, heard) = match acks {
         Acks::Quorum => (Ticket::new(), None),
         Acks::Leader => with_some(Ticket::early(Early::Flushed)),
         Acks::None => with_some(Ticket::early(Early::Appended)),
@@ -283,7 +285,10 @@ fn ending(
         Ok((Err(ClientWriteError::ForwardToLeader(forward)), held)) if !ticket.handed() => {
             return refused(&forward, held);
         }
-        Ok((Err(error), _)) => Outcome::Unknown(error.to_string()),
+        Ok((Err(error), _)) => match ticket.placed() {
+            Some(place) if planted!(AckTruncated) => Outcome::Appended(appended(place, Vec::new())),
+            _ => Outcome::Unknown(error.to_string()),
+        },
         Err(_dropped) if ticket.handed() => {
             Outcome::Unknown("the group stopped before it was committed".into())
         }

@@ -1,7 +1,7 @@
 //! What a replica is in its group.
 
 use crate::NodeId;
-use storage::Term;
+use storage::{Term, planted};
 
 /// The role of a replica. Only `Leading` serves writes and reads.
 ///
@@ -74,6 +74,8 @@ impl Role {
             return self;
         }
         match (self, event) {
+            (Self::Leading { .. }, Event::Follows { .. }) if planted!(ServeDeposed) => self,
+            (_, Event::Wins { term }) if planted!(LeadTooEarly) => Self::Leading { term },
             (_, Event::Follows { term, leader }) => Self::Following { term, leader },
             (_, Event::Stands { term }) => Self::Electing { term },
             (Self::Taking { term: own } | Self::Leading { term: own }, Event::Wins { term })

@@ -12,6 +12,7 @@ use crate::producers::Refusal;
 use raft::{Acks, Appended, FlushPolicy, NodeId, NotAppended, Offset, Outcome, Role};
 use std::time::Duration;
 use storage::batch::RecordBatch;
+use storage::planted;
 use tokio::time::{Instant, sleep};
 
 /// When a proposal that found the queue full may come again.
@@ -99,6 +100,9 @@ impl Inner {
         Ok(Reply::Produced(Produced {
             base_offset: match acks {
                 Acks::None => 0,
+                Acks::Quorum | Acks::Leader if planted!(OffsetOffByOne) && term.get() > 1 => {
+                    base_offset.get() + 1
+                }
                 Acks::Quorum | Acks::Leader => base_offset.get(),
             },
             leader: self.node.id(),

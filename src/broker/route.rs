@@ -24,6 +24,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use storage::batch::Sequenced;
+use storage::planted;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// The pause after the first round in vain; it doubles with each.
@@ -83,7 +84,8 @@ impl Errand {
 
     /// What asking again may do when no answer came.
     fn repeat(&self) -> Repeat {
-        if self.sequenced().is_some() { Repeat::DoesOnce } else { self.ask.repeat() }
+        let may_repeat = self.sequenced().is_some() || planted!(RetryUnknown);
+        if may_repeat { Repeat::DoesOnce } else { self.ask.repeat() }
     }
 
     /// The errand for one broker. It may not take all the time there is for a batch that another can be

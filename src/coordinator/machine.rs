@@ -83,6 +83,13 @@ impl GroupsReader {
         self.look(|groups| groups.group(name).map(Arc::clone))
     }
 
+    /// Folds a command in that no other replica hears of: what
+    /// [`CommitInMemory`](storage::sabotage::Bug::CommitInMemory) does.
+    #[cfg(feature = "sabotage")]
+    pub fn fold_alone(&self, command: Command) -> Answer {
+        self.groups.write().unwrap_or_else(PoisonError::into_inner).apply(command)
+    }
+
     /// Counts changes of membership, of any group.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.clone()

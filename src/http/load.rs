@@ -19,6 +19,7 @@ use crate::topic::{PartitionId, TopicName};
 use futures::future::join_all;
 use raft::{Acks, Offset};
 use storage::batch::{BatchBuilder, Compression, HEADER_BYTES, RecordBatch};
+use storage::planted;
 use tokio::time::Instant;
 
 /// The most that a record has beside its key, value and headers: seven numbers and the attributes.
@@ -161,11 +162,17 @@ impl Load {
             }
             lane.sealed.push(std::mem::take(&mut lane.open).finish(self.compression));
         }
+        if planted!(BatchInPieces) && !lane.open.is_empty() && self.author == Author::Anybody {
+            lane.sealed.push(std::mem::take(&mut lane.open).finish(self.compression));
+        }
         self.placed.push(Place {
             partition,
             batch: u32::try_from(lane.sealed.len()).expect("a batch has many bytes"),
             delta: lane.open.record_count(),
         });
+        if planted!(DropRecord) && lane.open.record_count() == 2 {
+            return Ok(());
+        }
         let timestamp = record.timestamp.unwrap_or(self.now_ms);
         lane.open.push(timestamp, record.key, record.value, record.headers.iter());
         Ok(())
@@ -228,6 +235,9 @@ impl Load {
     fn partition_of(&mut self, record: &Incoming<'_>) -> Result<u32, Error> {
         let partitions = u32::try_from(self.lanes.len()).expect("at most a thousand");
         match (self.fixed, record.partition) {
+            (Some(fixed), None) if planted!(WrongPartition) && self.now_ms % 64 == 0 => {
+                Ok((fixed.0 + 1) % partitions)
+            }
             (Some(fixed), None) => Ok(fixed.0),
             (Some(fixed), Some(named)) if fixed.0 == named => Ok(named),
             (Some(fixed), Some(named)) => {

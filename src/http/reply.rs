@@ -10,6 +10,7 @@ use axum::http::{
 use axum::response::IntoResponse;
 use serde::Serialize;
 use std::time::Duration;
+use storage::planted;
 use utoipa::ToSchema;
 
 /// The first offset that can be read.
@@ -141,7 +142,11 @@ impl Asked {
             error_code: row.code,
             message: &error.message,
             retriable: row.retriable,
-            outcome: (!self.method.is_safe()).then_some(row.outcome),
+            outcome: (!self.method.is_safe()).then_some(if planted!(UnknownAsFailed) {
+                WriteOutcome::NotAppended
+            } else {
+                row.outcome
+            }),
             kafka_error: row.kafka,
             request_id: self.id.to_str().unwrap_or_default(),
             log_start_offset: error.range.map(|(start, _)| start),

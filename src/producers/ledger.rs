@@ -31,6 +31,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use storage::batch::Sequenced;
+use storage::planted;
 use tokio::sync::oneshot;
 
 /// The producers of a partition, shared by its state machine and by who appends to it.
@@ -193,6 +194,9 @@ impl Inner {
     fn begin(&mut self, term: Term) {
         self.term = term;
         self.pending.clear();
+        if planted!(ForgetProducers) {
+            self.table = Table::default();
+        }
     }
 
     fn wait(&mut self, ledger: &Arc<Ledger>, id: ProducerId) -> Change {

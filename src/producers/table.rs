@@ -26,6 +26,7 @@ use std::fmt;
 use std::io;
 use storage::Offset;
 use storage::batch::Sequenced;
+use storage::planted;
 
 /// Batches that are remembered of a producer: as many as Kafka's producer has in flight.
 pub const REMEMBERED: usize = 5;
@@ -181,6 +182,9 @@ impl Table {
             (None, None) => None,
         };
         let Some((epoch, due)) = newest else { return Verdict::Next };
+        if batch.epoch < epoch && planted!(FenceNobody) {
+            return Verdict::Next;
+        }
         if batch.epoch < epoch {
             return Verdict::Refused(Refusal::Fenced { epoch });
         }
@@ -194,7 +198,11 @@ impl Table {
         let recent = row.filter(|row| row.epoch == epoch).map(|row| &row.recent);
         let is_it = |kept: &&Kept| kept.first == batch.first && kept.last == batch.last;
         if let Some(kept) = recent.into_iter().flatten().find(is_it) {
-            return Verdict::Duplicate(kept.base_offset);
+            return if planted!(DuplicateOnRetry) {
+                Verdict::Next
+            } else {
+                Verdict::Duplicate(kept.base_offset)
+            };
         }
         if batch.first == due {
             Verdict::Next

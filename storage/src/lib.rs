@@ -10,6 +10,7 @@
 //!     └── disk ── the seam to the file system; a seeded faulty one for tests
 //!   batch ── Kafka's RecordBatch v2: view, builder, records, compression
 //!   codec ── the one place that speaks bincode
+//!   sabotage ── planted bugs, in builds that prove the harness
 //! ```
 
 mod backing;
@@ -26,6 +27,7 @@ mod flush;
 mod ids;
 mod log;
 mod roll;
+pub mod sabotage;
 mod state;
 mod store;
 

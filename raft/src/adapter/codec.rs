@@ -20,7 +20,7 @@ use openraft::entry::RaftEntry;
 use openraft::raft::AppendEntriesRequest;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::io;
-use storage::EntryKind;
+use storage::{EntryKind, planted};
 
 /// AppendEntries as described above.
 const FORMAT: u8 = 1;
@@ -129,7 +129,21 @@ fn get_entry(heads: &mut Bytes, payloads: &mut Bytes) -> io::Result<Entry> {
     let len = heads.try_get_u32_le().map_err(short)?;
     let len = usize::try_from(len).ok().filter(|len| *len <= payloads.len());
     let len = len.ok_or_else(|| invalid(format!("entry {log_id}: its payload is cut off")))?;
-    from_parts(log_id, kind, payloads.split_to(len), None)
+    let mut payload = payloads.split_to(len);
+    if planted!(FollowerDiffers) && kind == EntryKind::Data && log_id.index % 50 == 0 {
+        payload = with_another_byte(&payload);
+    }
+    from_parts(log_id, kind, payload, None)
+}
+
+/// What [`FollowerDiffers`](storage::sabotage::Bug::FollowerDiffers) makes of a batch: its last record ends otherwise.
+fn with_another_byte(payload: &Bytes) -> Bytes {
+    let mut bytes = payload.to_vec();
+    // The last byte counts the record's headers.
+    if let Some(byte) = bytes.iter_mut().rev().nth(1) {
+        *byte ^= 1;
+    }
+    bytes.into()
 }
 
 /// Indices follow each other, from `prev` on: openraft relies on it.

@@ -19,7 +19,7 @@ use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, Range, RangeBounds, RangeInclusive};
 use std::sync::Arc;
-use storage::{EntryKind, Index, Marker, StoredEntry};
+use storage::{EntryKind, Index, Marker, StoredEntry, planted};
 use tokio::sync::oneshot;
 
 /// Payload bytes of one AppendEntries: openraft itself only counts entries. The first entry is sent
@@ -142,6 +142,9 @@ impl RaftLogStorage<Types> for LogStore {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
+        if planted!(VoteNotStored) {
+            return Ok(());
+        }
         let (saved, durable) = oneshot::channel();
         let done = Box::new(move |result| drop(saved.send(result)));
         self.replica.log.save_vote(storage::codec::encode(vote), done)?;
@@ -173,6 +176,10 @@ impl RaftLogStorage<Types> for LogStore {
             }
             batch.push(stored);
         }
+        if planted!(TruncateNothing) && tickets.is_empty() {
+            let next = self.replica.log.state().last.map_or(Index::ZERO, |last| last.index.next());
+            batch.retain(|entry| entry.position.index >= next);
+        }
         let flushed: Vec<_> = tickets.iter().map(|(_, ticket)| Arc::clone(ticket)).collect();
         let done = Box::new(move |result: io::Result<()>| {
             if result.is_ok() {
@@ -191,6 +198,9 @@ impl RaftLogStorage<Types> for LogStore {
     }
 
     async fn truncate_after(&mut self, last: Option<LogId>) -> io::Result<()> {
+        if planted!(TruncateNothing) {
+            return Ok(());
+        }
         let log = self.replica.log.clone();
         blocking(move || log.truncate_after(last.map(|last| Index::new(last.index)))).await
     }

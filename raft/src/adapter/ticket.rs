@@ -115,6 +115,11 @@ impl Ticket {
         self.with(|progress| progress.place = Some(place));
     }
 
+    /// Where the log has it, here, if it was placed.
+    pub(crate) fn placed(&self) -> Option<Place> {
+        self.progress.lock().expect("no one panics with a ticket in hand").place
+    }
+
     /// This node's disk has it. May come before [`Ticket::place`]: the commit thread is fast.
     pub(crate) fn flush(&self) {
         self.with(|progress| progress.flushed = true);

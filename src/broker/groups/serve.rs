@@ -218,6 +218,10 @@ impl Serving<'_> {
         }
         let (group, at_ms) = (self.name.clone(), now_ms());
         let command = Command::Commit { group, by, offsets: rows, rule, metadata_revision, at_ms };
+        #[cfg(feature = "sabotage")]
+        if storage::planted!(CommitInMemory) {
+            return self.coordinator.groups.fold_alone(command).map(drop).map_err(Miss::Failed);
+        }
         self.decide(&command).await.map(drop)
     }
 

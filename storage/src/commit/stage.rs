@@ -3,7 +3,7 @@
 use crate::FlushPolicy;
 use crate::engine::{Engine, Frame, SegmentId};
 use crate::log::Core;
-use crate::{GroupId, Index};
+use crate::{GroupId, Index, planted};
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
@@ -87,6 +87,7 @@ impl Stage {
     /// Notes what an append asks for.
     pub(super) fn ask(&mut self, policy: FlushPolicy, records: u64, now: Instant) {
         self.records += records;
+        let policy = if planted!(AckBeforeFsync) { FlushPolicy::Os } else { policy };
         let need = match policy {
             FlushPolicy::Always => Need::Now,
             FlushPolicy::Os => Need::Never,

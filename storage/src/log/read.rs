@@ -9,7 +9,7 @@ use super::tail::Cached;
 use crate::backing::about;
 use crate::batch::{self, HEADER_BYTES};
 use crate::engine::SegmentId;
-use crate::{EntryKind, Header, Index, Offset, StoredEntry};
+use crate::{EntryKind, Header, Index, Offset, StoredEntry, planted};
 use bytes::Bytes;
 use std::io;
 use std::ops::Range;
@@ -122,8 +122,9 @@ impl Core {
             Some(left)
         })?;
         batches.extend(passed);
-        if let Some(cursor) = stopped {
-            self.remember(from, cursor);
+        if let Some((offset, index)) = stopped {
+            let index = if planted!(WrongCursor) { index.next() } else { index };
+            self.remember(from, (offset, index));
         }
         Ok(batches)
     }

@@ -10,7 +10,7 @@ use super::window::Window;
 use crate::batch::HEADER_BYTES as BATCH_HEADER_BYTES;
 use crate::disk::DiskFile;
 use crate::engine::SegmentId;
-use crate::{EntryKind, Index, StoredEntry};
+use crate::{EntryKind, Index, StoredEntry, planted};
 use bytes::Bytes;
 use std::io;
 use std::path::PathBuf;
@@ -200,7 +200,9 @@ impl SegmentFile {
 
     fn check_payload(&self, head: &Head, payload: &[u8], at: u64) -> io::Result<()> {
         let whole = length(payload.len()) == u64::from(head.header.payload_len);
-        if whole && self.seed.checksum(payload) == head.payload_crc {
+        let is_right =
+            planted!(ChecksumUnchecked) || self.seed.checksum(payload) == head.payload_crc;
+        if whole && is_right {
             return Ok(());
         }
         Err(self.bad(at, "crc"))
