@@ -8,6 +8,7 @@
 //!   consume      all partitions at once, each without gap or repetition; or a group's share
 //!   group        list, describe, reset, delete
 //!   cluster      health, info
+//!   bench        throughput, latency and failover, with what they cost
 //!   completions  for shells
 //!   version
 //! ```
@@ -15,6 +16,7 @@
 //! All but `server` are clients: they know the cluster by its HTTP interface only ([`crate::client`]), write
 //! through [`output`], and end in an [`exit::Exit`] or a [`failure::Failure`].
 
+mod bench;
 mod clock;
 mod cluster;
 mod completions;
@@ -122,6 +124,9 @@ enum Command {
     /// Say how the cluster is, and who is in it
     #[command(subcommand)]
     Cluster(cluster::ClusterCommand),
+    /// Measure a cluster: throughput, latency, failover, and what they cost
+    #[command(subcommand)]
+    Bench(bench::BenchCommand),
     /// Print a shell's completions for this command
     Completions(completions::CompletionsArgs),
     /// Print the version
@@ -165,6 +170,7 @@ async fn run(
         Command::Consume(args) => consume::run(args, client, servers, output).await,
         Command::Group(command) => or_interrupt(group::run(command, client, output)).await,
         Command::Cluster(command) => or_interrupt(cluster::run(command, client, output)).await,
+        Command::Bench(command) => bench::run(command, client, output).await,
         Command::Completions(args) => completions::run(&args, output),
         Command::Version => version::run(output),
     }

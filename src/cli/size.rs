@@ -66,7 +66,7 @@ pub(super) fn whole_rate(count: u64, elapsed: Duration) -> Count {
     clippy::cast_precision_loss,
     reason = "shown with three digits; an f64 keeps fifteen"
 )]
-fn rounded(value: u64) -> f64 {
+pub(super) fn rounded(value: u64) -> f64 {
     value as f64
 }
 

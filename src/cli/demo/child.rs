@@ -16,7 +16,7 @@ const LAST_BYTES: u64 = 8 * 1024;
 
 /// A node that was started; it is killed when this is dropped.
 #[derive(Debug)]
-pub(super) struct Child {
+pub(in crate::cli) struct Child {
     id: u64,
     process: tokio::process::Child,
     /// The other end is its standard input: it ends when this is closed.
@@ -26,16 +26,16 @@ pub(super) struct Child {
 
 /// A node that is no more.
 #[derive(Debug)]
-pub(super) struct Stopped {
+pub(in crate::cli) struct Stopped {
     /// Which one.
-    pub(super) id: u64,
+    pub(in crate::cli) id: u64,
     /// How it ended.
-    pub(super) how: How,
+    pub(in crate::cli) how: How,
 }
 
 /// How a node ended.
 #[derive(Debug)]
-pub(super) enum How {
+pub(in crate::cli) enum How {
     /// With success.
     Well,
     /// Otherwise; what the system says of it.
@@ -44,7 +44,7 @@ pub(super) enum How {
 
 impl Child {
     /// Starts a node. It has its own process group: Ctrl-C reaches it through us only.
-    pub(super) fn start(
+    pub(in crate::cli) fn start(
         node: &NodePlan,
         plan: &Plan,
         data: &Path,
@@ -81,12 +81,12 @@ impl Child {
     }
 
     /// Its process id, while it lives.
-    pub(super) fn pid(&self) -> Option<u32> {
+    pub(in crate::cli) fn pid(&self) -> Option<u32> {
         self.process.id()
     }
 
     /// Resolves once it has died.
-    pub(super) async fn death(&mut self) -> Stopped {
+    pub(in crate::cli) async fn death(&mut self) -> Stopped {
         let how = match self.process.wait().await {
             Ok(status) if status.success() => How::Well,
             Ok(status) => How::Badly(status.to_string()),
@@ -96,7 +96,7 @@ impl Child {
     }
 
     /// Asks it to stop in good order.
-    pub(super) fn ask_to_stop(&mut self) {
+    pub(in crate::cli) fn ask_to_stop(&mut self) {
         let pid = self.process.id().and_then(|id| Pid::from_raw(id.cast_signed()));
         if let Some(pid) = pid {
             // It may have died by itself just now.
@@ -105,7 +105,7 @@ impl Child {
     }
 
     /// Kills it, and waits until it is gone.
-    pub(super) async fn kill(&mut self) {
+    pub(in crate::cli) async fn kill(&mut self) {
         // It may have died by itself just now.
         drop(self.process.kill().await);
     }
@@ -113,7 +113,7 @@ impl Child {
 
 impl Stopped {
     /// What to tell of it: how it ended, and its last words.
-    pub(super) fn failure(&self, data: &Path) -> Failure {
+    pub(in crate::cli) fn failure(&self, data: &Path) -> Failure {
         let log = plan::log(data, self.id);
         let how = match &self.how {
             How::Well => "stopped",

@@ -11,17 +11,19 @@
 mod child;
 mod plan;
 
+pub(super) use child::Child;
+pub(super) use plan::{NodePlan, Plan, Ports};
+
 use super::exit::Exit;
 use super::failure::Failure;
 use super::output::{Format, Output};
 use super::table::Table;
 use super::{interrupt, span};
 use crate::client::Client;
-use child::{Child, Stopped};
+use child::Stopped;
 use clap::Args;
 use futures::stream::{FuturesUnordered, StreamExt};
 use indicatif::{ProgressBar, ProgressStyle};
-use plan::{NodePlan, Plan};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -68,7 +70,7 @@ pub(super) async fn run(
     client: &Client,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let ports = if args.any_port { plan::Ports::Any } else { plan::Ports::Usual };
+    let ports = if args.any_port { Ports::Any } else { Ports::Usual };
     let plan = Plan::load_or_make(&args.data, args.nodes, ports)?;
     let mut stop = std::pin::pin!(asked_to_stop());
     let mut children = start(&plan, &args)?;
@@ -82,7 +84,7 @@ pub(super) async fn run(
 }
 
 /// Ctrl-C, or what a supervisor sends.
-async fn asked_to_stop() {
+pub(super) async fn asked_to_stop() {
     let Ok(mut terminate) = signal(SignalKind::terminate()) else {
         return interrupt().await;
     };
@@ -136,7 +138,7 @@ fn spinner(output: &Output) -> ProgressBar {
 }
 
 /// Asks every node in turn until each one says that the cluster is healthy.
-async fn healthy(plan: &Plan, within: Duration, client: &Client) -> Result<(), Failure> {
+pub(super) async fn healthy(plan: &Plan, within: Duration, client: &Client) -> Result<(), Failure> {
     let deadline = Instant::now() + within;
     let mut every = interval(LOOK_EVERY);
     for node in &plan.nodes {

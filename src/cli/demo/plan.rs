@@ -18,7 +18,7 @@ const NODE_STEP: u16 = 1000;
 
 /// Which ports to take for a new cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ports {
+pub(in crate::cli) enum Ports {
     /// The documented ones.
     Usual,
     /// Whatever is free.
@@ -27,35 +27,35 @@ pub(super) enum Ports {
 
 /// All nodes of a demo.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Plan {
+pub(in crate::cli) struct Plan {
     /// By id.
-    pub(super) nodes: Vec<NodePlan>,
+    pub(in crate::cli) nodes: Vec<NodePlan>,
 }
 
 /// One node of a demo.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct NodePlan {
+pub(in crate::cli) struct NodePlan {
     /// From 1.
-    pub(super) id: u64,
+    pub(in crate::cli) id: u64,
     /// `host:port` of HTTP.
-    pub(super) http: String,
+    pub(in crate::cli) http: String,
     /// `host:port` for peers.
-    pub(super) peer: String,
+    pub(in crate::cli) peer: String,
 }
 
 /// The directory of a node.
-pub(super) fn directory(data: &Path, id: u64) -> PathBuf {
+pub(in crate::cli) fn directory(data: &Path, id: u64) -> PathBuf {
     data.join(format!("node-{id}"))
 }
 
 /// A node's log lines. Beside its directory, which is the node's own.
-pub(super) fn log(data: &Path, id: u64) -> PathBuf {
+pub(in crate::cli) fn log(data: &Path, id: u64) -> PathBuf {
     data.join(format!("node-{id}.log"))
 }
 
 impl Plan {
     /// The plan of this directory; a new one if it has none. All its ports are free right now.
-    pub(super) fn load_or_make(
+    pub(in crate::cli) fn load_or_make(
         data: &Path,
         nodes: Option<u16>,
         ports: Ports,
@@ -129,7 +129,7 @@ impl Plan {
     }
 
     /// All nodes, as `--initial` takes them.
-    pub(super) fn initial(&self) -> String {
+    pub(in crate::cli) fn initial(&self) -> String {
         let nodes: Vec<String> =
             self.nodes.iter().map(|node| format!("{}={}", node.id, node.peer)).collect();
         nodes.join(",")

@@ -1,0 +1,145 @@
+//! `ottla bench`: what a cluster does, measured so that it can be believed.
+//!
+//! ```text
+//!   options ── Load ──> run ── site (a topic of its own) ──> producers, consumers ──> ledger
+//!                        │                                        │ recorder              │
+//!                        ├── roof: the machine without us         v                       v
+//!                        ├── nodes: three of our own    meter: a line a second    readback: compared
+//!                        └── report: text, JSON, one page with plots
+//! ```
+//!
+//! - Latency counts from when a request was due, not from when it could be sent.
+//! - What was acknowledged is read back and compared, by count and hash; a difference is a failure.
+//! - What the run cost stands beside what it did, and what the machine does without us beside both.
+//!
+//! Memory is bounded: each producer holds one request, each consumer a page for each partition under
+//! way, and latencies are histograms.
+
+mod batch;
+mod connection;
+mod consumer;
+mod cost;
+mod course;
+mod crew;
+mod ledger;
+mod meter;
+mod nodes;
+mod options;
+mod process;
+mod producer;
+mod readback;
+mod record;
+mod recorder;
+mod report;
+mod request;
+mod roof;
+mod run;
+mod site;
+
+use super::demo::asked_to_stop;
+use super::exit::Exit;
+use super::failure::Failure;
+use super::output::Output;
+use crate::client::Client;
+use clap::Subcommand;
+use nodes::{Nodes, NodesArgs};
+use options::{ReadArgs, ScanArgs, WriteArgs};
+use report::{Delivered, Report};
+use run::{Job, Kind, Place};
+
+/// What to measure.
+#[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Examples:
+  ottla bench produce --demo                                 three nodes of its own, as fast as they go
+  ottla bench produce --demo --path json --batch 1000
+  ottla bench produce --demo --path single --producers 64 --rate 2500
+  ottla bench produce --server a:8080 --duration 60s --html result.html")]
+pub(super) enum BenchCommand {
+    /// Write as fast as answers come, or at a rate
+    Produce(Box<WriteArgs>),
+    /// Read what was written before, over and over
+    Consume(Box<ScanArgs>),
+    /// Write, and read at the ends: how long a record takes from one to the other
+    E2e(Box<ReadArgs>),
+    /// Write, while others read what was written before
+    Mixed(Box<ScanArgs>),
+}
+
+/// Measures, tells, and fails if what was consumed is not what was acknowledged.
+pub(super) async fn run(
+    command: BenchCommand,
+    client: &Client,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    match command {
+        BenchCommand::Produce(args) => {
+            measure(Job { kind: Kind::Produce, args: &args, consumers: 0 }, client, output).await
+        }
+        BenchCommand::E2e(args) => {
+            let ReadArgs { write, consumers } = &*args;
+            let job = Job { kind: Kind::EndToEnd, args: write, consumers: *consumers };
+            measure(job, client, output).await
+        }
+        BenchCommand::Consume(args) => {
+            let ScanArgs { read: ReadArgs { write, consumers }, records } = &*args;
+            let job = Job { kind: Kind::Consume(*records), args: write, consumers: *consumers };
+            measure(job, client, output).await
+        }
+        BenchCommand::Mixed(args) => {
+            let ScanArgs { read: ReadArgs { write, consumers }, records } = &*args;
+            let job = Job { kind: Kind::Mixed(*records), args: write, consumers: *consumers };
+            measure(job, client, output).await
+        }
+    }
+}
+
+async fn measure(job: Job<'_>, client: &Client, output: &mut Output) -> Result<Exit, Failure> {
+    job.args.load.check()?;
+    job.args.span.check()?;
+    let (nodes, client) = begin(&job.args.nodes, client, output).await?;
+    let place = Place { client: &client, nodes: nodes.as_ref(), output };
+    let report = tokio::select! {
+        report = run::run(job, &place) => report,
+        () = asked_to_stop() => Err(Failure::interrupted()),
+    };
+    end(nodes, output).await;
+    told(&report?, output)
+}
+
+/// Our own nodes, or the cluster that is there.
+async fn begin(
+    args: &NodesArgs,
+    client: &Client,
+    output: &Output,
+) -> Result<(Option<Nodes>, Client), Failure> {
+    if !args.demo {
+        return Ok((None, client.clone()));
+    }
+    output.note("starting three nodes");
+    let nodes = tokio::select! {
+        nodes = Nodes::start(args.engine.clone(), client) => nodes?,
+        () = asked_to_stop() => return Err(Failure::interrupted()),
+    };
+    let client = Client::new(&nodes.addresses(), client.timeout());
+    Ok((Some(nodes), client))
+}
+
+async fn end(nodes: Option<Nodes>, output: &Output) {
+    if let Some(nodes) = nodes {
+        output.note("stopping the nodes");
+        nodes.stop().await;
+    }
+}
+
+fn told(report: &Report, output: &mut Output) -> Result<Exit, Failure> {
+    output.result(report, Report::shown)?;
+    report.comparison.check()?;
+    match report.delivered {
+        Some(Delivered { records, equal: false }) => {
+            let why = format!("the {records} records that consumers got are not what is there");
+            Err(Failure::new(Exit::Failed, why))
+        }
+        Some(_) | None => Ok(Exit::Done),
+    }
+}

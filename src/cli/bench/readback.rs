@@ -1,0 +1,142 @@
+//! Everything of a topic, read back record by record and compared with what was acknowledged.
+
+use super::ledger::{Consumed, Unknown};
+use super::site::Site;
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::client::{Backoff, FetchAt, Fetched};
+use crate::topic::PartitionId;
+use futures::stream::{StreamExt, TryStreamExt};
+use std::time::Duration;
+use storage::batch::RecordBatch;
+use tokio::time::{Instant, sleep};
+
+/// Partitions that are read at once, each with a page in memory.
+const AT_ONCE: usize = 4;
+/// Of a page.
+pub(super) const PAGE_BYTES_MAX: u64 = 4 << 20;
+/// What a batch may inflate to: a batch holds 4 MiB of values at most.
+pub(super) const INFLATED_BYTES_MAX: usize = 16 << 20;
+/// Bytes of a batch that hold its checksum.
+const CRC: std::ops::Range<usize> = 17..21;
+
+/// What a partition held, as it was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Shelf {
+    /// The offset after its last record.
+    pub(super) end: u64,
+    /// Over all batches below the end.
+    pub(super) sum: Sum,
+}
+
+/// A sum over batches, from their checksums: who reads the same again need not decode records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Sum(u64);
+
+/// A topic, read.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Readback {
+    pub(super) consumed: Consumed,
+    /// By partition.
+    pub(super) shelves: Vec<Shelf>,
+}
+
+impl Sum {
+    /// One batch more. Where it begins counts too.
+    pub(super) fn add(&mut self, batch: &RecordBatch) {
+        let crc =
+            batch.bytes().get(CRC).and_then(|crc| crc.try_into().ok()).map(u32::from_be_bytes);
+        let place = batch.base_offset().cast_unsigned().wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = self.0.wrapping_add(place ^ (u64::from(crc.unwrap_or_default()) << 16));
+    }
+}
+
+/// Reads all partitions from their beginning to their end now.
+pub(super) async fn read(site: &Site, unknown: &Unknown) -> Result<Readback, Failure> {
+    let partitions = u32::try_from(site.leaders.len()).expect("at most 1000 partitions");
+    let reads = (0..partitions).map(|partition| partition_of(site, partition, unknown));
+    let shelves: Vec<(Consumed, Shelf)> =
+        futures::stream::iter(reads).buffered(AT_ONCE).try_collect().await?;
+    let mut all = Readback::default();
+    for (consumed, shelf) in shelves {
+        all.consumed.add(consumed);
+        all.shelves.push(shelf);
+    }
+    Ok(all)
+}
+
+async fn partition_of(
+    site: &Site,
+    partition: u32,
+    unknown: &Unknown,
+) -> Result<(Consumed, Shelf), Failure> {
+    let mut consumed = Consumed::default();
+    let end = site.client.ends(&site.topic, PartitionId(partition)).await?.high_watermark;
+    let mut shelf = Shelf { end, sum: Sum::default() };
+    let mut next = 0;
+    while next < end {
+        let page = fetch(site, partition, next, Duration::ZERO).await?;
+        let damaged = |error| damaged(site, partition, next, &error);
+        for batch in RecordBatch::split_stored(page.batches.clone()).map_err(damaged)? {
+            if batch.base_offset() >= end.cast_signed() {
+                break;
+            }
+            shelf.sum.add(&batch);
+            let records = batch.decode(INFLATED_BYTES_MAX).map_err(damaged)?;
+            for record in &records {
+                let record = record.map_err(damaged)?;
+                consumed.take(record.value.unwrap_or_default(), unknown);
+            }
+        }
+        if page.log_start > 0 || page.next <= next {
+            let at = format!("{} partition {partition}", site.topic);
+            let (start, got) = (page.log_start, page.next);
+            let why =
+                format!("{at}: offset {next}: log start {start}, next offset {got}, end {end}");
+            return Err(Failure::new(Exit::Failed, why));
+        }
+        next = page.next;
+    }
+    Ok((consumed, shelf))
+}
+
+/// A page from a partition's leader, or through whoever answers; again until the time is up.
+pub(super) async fn fetch(
+    site: &Site,
+    partition: u32,
+    offset: u64,
+    wait: Duration,
+) -> Result<Fetched, Failure> {
+    let deadline = Instant::now() + site.client.timeout();
+    let mut backoff = Backoff::default();
+    loop {
+        let at = FetchAt {
+            topic: &site.topic,
+            partition: PartitionId(partition),
+            offset,
+            bytes_max: PAGE_BYTES_MAX,
+            wait,
+            leader: Some(site.leader(partition).to_owned()),
+        };
+        let error = match site.client.fetch(at, deadline).await {
+            Ok(page) => return Ok(page),
+            Err(error) => error,
+        };
+        let pause = backoff.next(error.retry_after());
+        if !error.worth_repeating() || Instant::now() + pause >= deadline {
+            return Err(error.into());
+        }
+        sleep(pause).await;
+    }
+}
+
+/// A page that is not what a log holds.
+pub(super) fn damaged(
+    site: &Site,
+    partition: u32,
+    offset: u64,
+    error: &dyn std::fmt::Display,
+) -> Failure {
+    let at = format!("{} partition {partition} from offset {offset} on", site.topic);
+    Failure::new(Exit::Failed, format!("{at}: {error}"))
+}

@@ -1,0 +1,208 @@
+//! What a run came to: for programs one JSON object, for people a few lines.
+
+use super::cost::Cost;
+use super::ledger::Comparison;
+use super::meter::{Meter, Tick};
+use super::options::Load;
+use super::recorder::Latency;
+use super::roof::Roof;
+use crate::cli::size::{Count, Size, rounded};
+use crate::cli::table::Table;
+use serde::Serialize;
+use std::time::Duration;
+
+/// The whole result.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Report {
+    /// The subcommand.
+    pub(super) bench: &'static str,
+    pub(super) version: &'static str,
+    pub(super) brokers: usize,
+    pub(super) replicas: u32,
+    /// Of the nodes that the run started itself.
+    pub(super) engine: Option<String>,
+    pub(super) load: Load,
+    pub(super) consumers: u32,
+    /// How long was measured.
+    pub(super) seconds: f64,
+    /// What was acknowledged, latency from when a request was due.
+    pub(super) written: Option<Flow>,
+    /// What was read; latency of a record from when it was due, or of a page where there is no such time.
+    pub(super) read: Option<Flow>,
+    /// Requests without an outcome, from the first to the last.
+    pub(super) unknown_requests: usize,
+    /// Records that were due within the run and not sent, as the cluster was too slow.
+    pub(super) unsent_records: u64,
+    pub(super) comparison: Comparison,
+    /// What the consumers that ran beside got, compared too.
+    pub(super) delivered: Option<Delivered>,
+    pub(super) cost: Cost,
+    pub(super) roof: Option<Roof>,
+}
+
+/// What the consumers of the run itself got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(super) struct Delivered {
+    pub(super) records: u64,
+    /// The same as was read back afterwards.
+    pub(super) equal: bool,
+}
+
+/// Records in one direction within the window.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Flow {
+    pub(super) records: u64,
+    pub(super) bytes: u64,
+    pub(super) requests: u64,
+    pub(super) refused_requests: u64,
+    pub(super) records_per_second: f64,
+    pub(super) megabytes_per_second: f64,
+    pub(super) latency_ms: Option<Latency>,
+    /// Percent of all, and the ms that they took at most.
+    pub(super) percentiles: Vec<(f64, f64)>,
+    pub(super) timeline: Vec<Tick>,
+}
+
+impl Flow {
+    /// What a meter counted.
+    pub(super) fn of(meter: Meter, window: Duration) -> Self {
+        let Meter { total, ticks, .. } = meter;
+        let seconds = window.as_secs_f64();
+        Self {
+            records: total.records,
+            bytes: total.bytes,
+            requests: total.requests,
+            refused_requests: total.refused,
+            records_per_second: rounded(total.records) / seconds,
+            megabytes_per_second: rounded(total.bytes) / 1e6 / seconds,
+            latency_ms: total.latency(),
+            percentiles: total.percentiles(),
+            timeline: ticks,
+        }
+    }
+}
+
+impl Report {
+    /// One line: what was done.
+    pub(super) fn title(&self) -> String {
+        let Load { path, record_bytes, records_per_request, partitions, producers, .. } =
+            &self.load;
+        let rate = match self.load.records_per_second {
+            Some(rate) => format!("{} records/s asked for", Count(rate)),
+            None => "as fast as answers come".to_owned(),
+        };
+        let readers = match self.consumers {
+            0 => String::new(),
+            consumers => format!(", {consumers} consumers"),
+        };
+        format!(
+            "{}: {}, {records_per_request} × {record_bytes} B a request, {producers} producers{readers}, \
+             {partitions} partitions × {}, acks={}, flush.policy={}, compression={}, {rate}, {:.0} s",
+            self.bench,
+            path.name(),
+            self.replicas,
+            self.load.acks.as_str(),
+            self.load.flush.name(),
+            self.load.compression.name(),
+            self.seconds,
+        )
+    }
+
+    /// For people.
+    pub(super) fn shown(&self) -> String {
+        let mut parts = vec![self.title(), self.flows(), self.costs()];
+        if self.unsent_records > 0 {
+            parts.push(format!("{} records were due and not sent", Count(self.unsent_records)));
+        }
+        if let Some(Delivered { records, equal }) = self.delivered {
+            let word = if equal { "the same" } else { "not the same" };
+            parts.push(format!("the consumers got {}: {word} as was read back", Count(records)));
+        }
+        parts.push(self.comparison.shown());
+        parts.join("\n\n")
+    }
+
+    fn flows(&self) -> String {
+        let titles = [
+            "",
+            "RECORDS/S",
+            "MB/S",
+            "p50 ms",
+            "p90",
+            "p99",
+            "p99.9",
+            "max",
+            "REQUESTS",
+            "REFUSED",
+        ];
+        let mut table = Table::new(titles).numbers([1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        let flows = [("written", &self.written), ("read", &self.read)];
+        for (name, flow) in
+            flows.into_iter().filter_map(|(name, flow)| Some((name, flow.as_ref()?)))
+        {
+            let ms = |value: fn(&Latency) -> f64| {
+                flow.latency_ms
+                    .as_ref()
+                    .map_or_else(dash, |latency| format!("{:.2}", value(latency)))
+            };
+            table.row([
+                name.to_owned(),
+                whole(flow.records_per_second),
+                format!("{:.1}", flow.megabytes_per_second),
+                ms(|latency| latency.p50),
+                ms(|latency| latency.p90),
+                ms(|latency| latency.p99),
+                ms(|latency| latency.p999),
+                ms(|latency| latency.max),
+                Count(flow.requests).to_string(),
+                Count(flow.refused_requests).to_string(),
+            ]);
+        }
+        if let Some(roof) = &self.roof {
+            let row = |name: &str, records: String, megabytes: String| {
+                let mut row: [String; 10] = std::array::from_fn(|_| String::new());
+                let [first, second, third, ..] = &mut row;
+                (*first, *second, *third) = (name.to_owned(), records, megabytes);
+                row
+            };
+            table.row(row(
+                "file roof",
+                String::new(),
+                format!("{:.1}", roof.file_megabytes_per_second),
+            ));
+            table.row(row("as a fraction of it", String::new(), format!("{:.3}", roof.of_file)));
+            table.row(row("echo roof", whole(roof.echo_records_per_second), String::new()));
+            table.row(row("as a fraction of it", format!("{:.3}", roof.of_echo), String::new()));
+        }
+        table.lines()
+    }
+
+    fn costs(&self) -> String {
+        let cost = &self.cost;
+        let shown = |value: Option<f64>| value.map_or_else(dash, |value| format!("{value:.2}"));
+        let resident = cost.broker_resident_bytes_max.iter().max().copied();
+        let mut table = Table::new(["COST", ""]).numbers([1]);
+        for (name, value) in [
+            ("CPU s per million records, brokers", shown(cost.broker_cpu_seconds_per_million)),
+            ("CPU s per million records, client", shown(Some(cost.client_cpu_seconds_per_million))),
+            ("disk bytes per payload byte, all copies", shown(cost.disk_bytes_per_payload_byte)),
+            ("disk bytes per payload byte, each copy", shown(cost.disk_bytes_per_copied_byte)),
+            ("flushes per second, all brokers", shown(cost.flushes_per_second)),
+            ("memory max, broker", resident.map_or_else(dash, |bytes| Size(bytes).to_string())),
+            ("memory max, client", Size(cost.client_resident_bytes_max).to_string()),
+        ] {
+            table.row([name.to_owned(), value]);
+        }
+        table.lines()
+    }
+}
+
+fn dash() -> String {
+    "-".to_owned()
+}
+
+/// A rate without a fraction, with thousands apart.
+pub(super) fn whole(rate: f64) -> String {
+    let nanos = Duration::try_from_secs_f64(rate / 1e9).unwrap_or_default().as_nanos();
+    Count(u64::try_from(nanos).unwrap_or(u64::MAX)).to_string()
+}
