@@ -1,5 +1,5 @@
-//! Whole runs of the command against real servers: one that is valid, and one that is killed and leaves
-//! nothing. Both need the server's binary beside this one, as a build of the whole workspace leaves it.
+//! Whole runs of the command against real servers: one of each workload, and one that is killed and leaves
+//! nothing. All need the server's binary beside this one, as a build of the whole workspace leaves it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -82,6 +82,55 @@ fn kills_and_cuts_on_loopback_lose_nothing_and_the_run_proves_it() {
     assert!(summary["faults"]["isolate-leader"]["effect"]["packets_dropped"].as_u64() > Some(0));
     assert!(!dir.path().join("nodes").exists(), "its data is cleared away");
     assert_eq!(processes_of(dir.path().to_str().unwrap()), Vec::<String>::new());
+}
+
+/// What a short run of a workload says, with a leader or coordinator killed meanwhile.
+fn run_of(workload: &str, faults: &str) -> Option<serde_json::Value> {
+    let server = server()?;
+    let dir = tempfile::tempdir().unwrap();
+    let arguments = [
+        "run",
+        "--seed",
+        "3",
+        "--time",
+        "12s",
+        "--environment",
+        "loopback",
+        "--workload",
+        workload,
+        "--clients",
+        "8",
+        "--rate",
+        "100",
+        "--faults",
+        faults,
+    ];
+    let output = command(dir.path(), &server, &arguments).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let progress = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}\n{progress}");
+    let summary = fs::read_to_string(dir.path().join("summary.json")).unwrap();
+    Some(serde_json::from_str(&summary).unwrap())
+}
+
+#[test]
+fn producers_that_insist_append_exactly_once() {
+    let Some(summary) = run_of("idempotent", "kill-leader") else { return };
+    assert_eq!(summary["workload"], "idempotent");
+    assert!(summary["operations"]["send"]["ok"].as_u64() > Some(100), "{summary}");
+}
+
+#[test]
+fn members_of_a_group_own_and_commit_while_its_coordinator_is_killed() {
+    let Some(summary) = run_of("group", "kill-coordinator") else { return };
+    assert!(summary["operations"]["group"]["ok"].as_u64() > Some(100), "{summary}");
+    assert!(summary["operations"]["poll"]["ok"].as_u64() > Some(100), "{summary}");
+}
+
+#[test]
+fn topics_come_and_go_and_are_trimmed_while_leaders_are_killed() {
+    let Some(summary) = run_of("topics", "kill-leader") else { return };
+    assert!(summary["operations"]["metadata"]["ok"].as_u64() > Some(3), "{summary}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `assignment-mismatch` (L11): what a member holds in a generation is among what its coordinator means for it in
-//! that generation. It may hold less: others may not have let go yet.
+//! that generation. It may hold less: others may not have let go yet. Not judged where the coordinator does not
+//! know the member, or no more: what was meant for it is given to others with the next generation.
 
 use std::collections::HashMap;
 
@@ -26,7 +27,7 @@ pub(super) fn check(index: &Index) -> Found {
         };
         for (by, members) in meant.get(&(act.group, *generation)).into_iter().flatten() {
             let own = members.iter().find(|(name, _)| *name == member).map(|(_, keys)| keys);
-            for key in assigned.iter().filter(|key| own.is_none_or(|own| !own.contains(key))) {
+            for key in assigned.iter().filter(|key| own.is_some_and(|own| !own.contains(key))) {
                 let ops = [*by, act.op];
                 found.add(index, Name::AssignmentMismatch, Some(*key), &Proof::ops(&ops), || {
                     let member = index.names.name(member);
@@ -60,6 +61,12 @@ mod tests {
             tale.found(check),
             ["assignment-mismatch 1: a holds it in generation 3, and it is not meant for it"]
         );
+    }
+
+    #[test]
+    fn a_member_that_left_before_the_next_generation_held_what_it_held() {
+        let tale = Tale::new().hold(0, "a", 3, &[X]).view(3, &[("b", &[Y])], &[X, Y]);
+        assert!(tale.found(check).is_empty());
     }
 
     #[test]

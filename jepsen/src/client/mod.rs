@@ -9,7 +9,9 @@
 //!
 //! A read that failed changed nothing, so nothing about it is unknown.
 
+mod group;
 pub mod payload;
+mod topic;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -21,18 +23,26 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::cluster::words;
-use crate::history::{Key, ProducerStamp, ReadMode};
+use crate::history::{Key, Kind, ProducerStamp, ReadMode};
+
+pub use group::Share;
+pub use topic::Done;
 
 /// How much longer than the broker's deadline an answer is waited for.
 const ANSWER_PATIENCE: Duration = Duration::from_millis(500);
 /// How long a connection may take: a cut network answers nothing.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(2);
+/// No such member, a stale generation, another in its place.
+const GONE_CODES: [u64; 3] = [40403, 40905, 40906];
 
 /// What a client knows of a request that did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// It had no effect, and never will.
     Fail(String),
+    /// It had no effect, and whoever asked is no member of its group, or no longer in what it takes for the
+    /// group's generation.
+    Gone(String),
     /// Nobody knows.
     Info(String),
     /// A read outside of what the log has, which is this.
@@ -42,6 +52,24 @@ pub enum Failure {
         /// The offset after the last.
         high_watermark: Option<u64>,
     },
+}
+
+impl Failure {
+    /// How the operation ended.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Fail(_) | Self::Gone(_) | Self::OutOfRange { .. } => Kind::Fail,
+            Self::Info(_) => Kind::Info,
+        }
+    }
+
+    /// Why.
+    pub fn into_words(self) -> String {
+        match self {
+            Self::Fail(why) | Self::Gone(why) | Self::Info(why) => why,
+            Self::OutOfRange { .. } => "out of range".to_owned(),
+        }
+    }
 }
 
 /// What an append was told.
@@ -151,14 +179,15 @@ impl Client {
         self.doors.iter().map(|(id, _)| *id).collect()
     }
 
-    fn request(&self, method: Method, node: u8, key: Key, rest: &str) -> RequestBuilder {
+    fn at(&self, method: Method, node: u8, path: &str) -> RequestBuilder {
         let door = self.doors.iter().find(|(id, _)| *id == node);
         let door = door.map_or_else(String::new, |(_, door)| door.to_string());
+        self.http.request(method, format!("http://{door}/v1/{path}"))
+    }
+
+    fn request(&self, method: Method, node: u8, key: Key, rest: &str) -> RequestBuilder {
         let (topic, partition) = (&self.topic, key.0);
-        self.http.request(
-            method,
-            format!("http://{door}/v1/topics/{topic}/partitions/{partition}{rest}"),
-        )
+        self.at(method, node, &format!("topics/{topic}/partitions/{partition}{rest}"))
     }
 
     /// Appends one batch through a node; with a stamp, sent again it is not appended again.
@@ -258,9 +287,11 @@ async fn refused(answer: Response) -> Failure {
     let body: Option<Value> = serde_json::from_str(&text).ok();
     let outcome = body.as_ref().and_then(|body| body.get("outcome")).and_then(Value::as_str);
     let message = body.as_ref().and_then(|body| body.get("message")).and_then(Value::as_str);
+    let code = body.as_ref().and_then(|body| body.get("error_code")).and_then(Value::as_u64);
     let why = format!("{status}: {}", message.unwrap_or(&text));
-    match outcome {
-        Some("not_appended") => Failure::Fail(why),
+    match (outcome, code) {
+        (Some("not_appended"), Some(code)) if GONE_CODES.contains(&code) => Failure::Gone(why),
+        (Some("not_appended"), _) => Failure::Fail(why),
         _ => Failure::Info(why),
     }
 }
@@ -268,7 +299,7 @@ async fn refused(answer: Response) -> Failure {
 fn as_read(failure: Failure) -> Failure {
     match failure {
         Failure::Info(why) => Failure::Fail(why),
-        definite @ (Failure::Fail(_) | Failure::OutOfRange { .. }) => definite,
+        definite @ (Failure::Fail(_) | Failure::Gone(_) | Failure::OutOfRange { .. }) => definite,
     }
 }
 

@@ -42,6 +42,11 @@ struct TopicView {
 }
 
 #[derive(Deserialize)]
+struct CoordinatorView {
+    coordinator: u64,
+}
+
+#[derive(Deserialize)]
 struct HealthView {
     healthy: bool,
     reasons: Vec<String>,
@@ -101,6 +106,17 @@ impl Admin {
         Err(answer.text().await.unwrap_or_default())
     }
 
+    /// Who coordinates a group, as the first node that knows tells it.
+    pub async fn coordinator(&self, group: &str) -> Option<u8> {
+        let path = format!("/v1/groups/{group}");
+        for (id, _) in &self.doors {
+            if let Ok(CoordinatorView { coordinator }) = self.get(*id, &path).await {
+                return u8::try_from(coordinator).ok();
+            }
+        }
+        None
+    }
+
     /// The clock of a node, as its answers tell it.
     pub async fn date(&self, id: u8) -> Result<String, String> {
         let answer = self.http.get(self.url(id, "/livez")).send().await;
@@ -121,6 +137,17 @@ impl Admin {
         self.by_any(async |id| {
             let answer = self.http.put(self.url(id, &path)).json(&body).send().await;
             accepted(answer, &[StatusCode::CREATED, StatusCode::OK]).await
+        })
+        .await
+    }
+
+    /// Gives a topic more partitions, through any node that does it.
+    pub async fn add_partitions(&self, topic: &str, partitions: u32) -> Result<(), String> {
+        let path = format!("/v1/topics/{topic}");
+        self.by_any(async |id| {
+            let order = self.http.patch(self.url(id, &path));
+            let answer = order.json(&json!({"partitions": partitions})).send().await;
+            accepted(answer, &[StatusCode::OK]).await
         })
         .await
     }

@@ -121,6 +121,7 @@ impl Common {
         let lacks = |need: Need| match need {
             Need::FiveNodes => self.nodes < 5,
             Need::Segments => self.engine != "segment",
+            Need::Groups => self.workload != Workload::Group,
             Need::Packets | Need::Volumes if ground == Ground::Loopback => true,
             machine @ (Need::Packets | Need::Volumes | Need::Tampering | Need::Clock) => {
                 findings.missing(machine).is_some()
@@ -205,7 +206,12 @@ pub(crate) fn run_command(arguments: RunArguments) -> ExitCode {
         };
         let mut settings = common.settings(possible.ground, seed, time, schedule)?;
         settings.required = match profile {
-            Some(profile) if !only_possible => profile.demands().to_vec(),
+            Some(profile) if !only_possible => {
+                let demands = profile.demands().iter().copied();
+                demands
+                    .filter(|kind| possible.kinds.contains(kind) || is_of_machine(*kind))
+                    .collect()
+            }
             Some(_) => settings.schedule.kinds(),
             // Of random strikes that overlap, some find no target.
             None => Vec::new(),
@@ -215,6 +221,11 @@ pub(crate) fn run_command(arguments: RunArguments) -> ExitCode {
         Ok(settings)
     });
     carry_out(settings)
+}
+
+/// Whether another machine might allow it, with the same workload, nodes and engine.
+fn is_of_machine(kind: Kind) -> bool {
+    kind.needs().iter().all(|need| need.is_of_machine())
 }
 
 fn wanted(faults: &[String], possible: &[Kind]) -> io::Result<Vec<Kind>> {

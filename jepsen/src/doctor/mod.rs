@@ -33,6 +33,8 @@ pub enum Need {
     FiveNodes,
     /// The storage engine `segment`.
     Segments,
+    /// The workload `group`.
+    Groups,
 }
 
 impl Need {
@@ -45,6 +47,15 @@ impl Need {
             Self::Clock => "libfaketime",
             Self::FiveNodes => "five nodes",
             Self::Segments => "the storage engine `segment`",
+            Self::Groups => "the workload `group`",
+        }
+    }
+
+    /// Whether a machine has it or not; the others follow from what the run is asked to be.
+    pub fn is_of_machine(self) -> bool {
+        match self {
+            Self::Packets | Self::Volumes | Self::Tampering | Self::Clock => true,
+            Self::FiveNodes | Self::Segments | Self::Groups => false,
         }
     }
 }

@@ -15,6 +15,19 @@ pub(super) async fn leader(stage: &mut Stage) -> Result<Effect, Trouble> {
     Ok(effect)
 }
 
+/// Who speaks for the group then is told as moved, if it is another.
+pub(super) async fn coordinator(stage: &mut Stage) -> Result<Effect, Trouble> {
+    let coordinator = stage.a_coordinator().await?;
+    let _claim = stage.claim(&[coordinator]).await?;
+    stage.begins(&[coordinator], &[]);
+    stage.cluster().kill(coordinator).await?;
+    let effect = Effect::default().with("processes_killed", 1);
+    let effect = effect.with("coordinators_moved", stage.coordinators_since(coordinator).await);
+    stage.hold().await;
+    stage.revive(&[coordinator]).await?;
+    Ok(effect)
+}
+
 pub(super) async fn follower(stage: &mut Stage) -> Result<Effect, Trouble> {
     let follower = stage.a_follower().await?;
     let _claim = stage.claim(&[follower]).await?;

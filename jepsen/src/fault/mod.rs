@@ -67,6 +67,8 @@ macro_rules! kinds {
 kinds! {
     /// `kill -9` of a partition's leader.
     KillLeader        = "kill-leader"         "kill"      []          kill::leader;
+    /// `kill -9` of the consumer group's coordinator.
+    KillCoordinator   = "kill-coordinator"    "kill"      [Groups]    kill::coordinator;
     /// `kill -9` of one that does not lead.
     KillFollower      = "kill-follower"       "kill"      []          kill::follower;
     /// `kill -9` of a majority at once.

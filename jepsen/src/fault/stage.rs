@@ -14,6 +14,7 @@ use crate::cluster::{Cluster, name_of, until};
 use crate::environment::{Host, Layer, Life};
 use crate::history::{Detail, Fault, FaultStage, Key, Operation, Process};
 use crate::recorder::Recorder;
+use crate::workload::GROUP;
 
 /// How long a strike waits for its turn.
 const CLAIM_PATIENCE: Duration = Duration::from_secs(20);
@@ -124,6 +125,23 @@ impl Stage {
             led.choose(&mut self.dice).ok_or_else(|| "no partition has a free leader".to_owned())
         });
         found.await.map_err(Trouble::Skipped)
+    }
+
+    /// Who speaks for the workload's group, free to be hit.
+    pub(super) async fn a_coordinator(&self) -> Result<u8, Trouble> {
+        let coordinator = self.cluster().admin.coordinator(GROUP).await;
+        let free = coordinator.filter(|node| self.arena.budget.is_free(*node));
+        free.ok_or_else(|| Trouble::Skipped("the group has no free coordinator".to_owned()))
+    }
+
+    /// 1 once somebody else than `before` speaks for the workload's group.
+    pub(super) async fn coordinators_since(&self, before: u8) -> u64 {
+        let deadline = Instant::now() + LEADER_PATIENCE;
+        let moved = until(deadline, async || match self.cluster().admin.coordinator(GROUP).await {
+            Some(now) if now != before => Ok(()),
+            _ => Err(String::new()),
+        });
+        u64::from(moved.await.is_ok())
     }
 
     /// A node that leads the fewest partitions.

@@ -17,7 +17,9 @@ use crate::client::{Client, Failure, Wanted, payload};
 use crate::cluster::{Cluster, name_of, until};
 use crate::environment::Life;
 use crate::fault::Trouble;
-use crate::history::{Detail, Key, Kind, Micro, Operation, Process, ReadMode, Replica, Sent};
+use crate::history::{
+    Committed, Detail, Key, Kind, Micro, Operation, Process, ReadMode, Replica, Sent,
+};
 use crate::recorder::Recorder;
 use crate::workload::with;
 
@@ -37,6 +39,8 @@ pub(super) struct Finale {
     pub(super) client: Client,
     pub(super) source: Option<IpAddr>,
     pub(super) values: Arc<AtomicU64>,
+    /// The group of which the committed offsets are asked for.
+    pub(super) group: Option<&'static str>,
     pub(super) dice: ChaCha8Rng,
     pub(super) process: u32,
 }
@@ -135,7 +139,33 @@ impl Finale {
             for key in self.cluster.keys() {
                 self.read(node, key, round).await?;
             }
+            if let Some(group) = self.group {
+                self.committed(node, group).await?;
+            }
         }
+        Ok(())
+    }
+
+    /// How far a group has come, asked through one node.
+    async fn committed(&mut self, node: u8, group: &str) -> Result<(), Trouble> {
+        let deadline = Instant::now() + SERVE_PATIENCE;
+        let process = self.next_process();
+        let keys: Vec<Key> = self.cluster.keys().collect();
+        let asked = Committed { group: group.to_owned(), offsets: BTreeMap::new() };
+        let detail = Detail { node: Some(name_of(node)), ..Detail::default() };
+        let operation = Operation::Committed(asked.clone());
+        self.recorder.record(process, Kind::Invoke, operation, detail.clone());
+        let told = until(deadline, async || {
+            let told = self.client.committed(node, group, &keys).await;
+            told.map_err(Failure::into_words)
+        });
+        let offsets = told.await.map_err(|why| {
+            Trouble::Lasting(format!(
+                "the offsets of {group} cannot be read through n{node}: {why}"
+            ))
+        })?;
+        let operation = Operation::Committed(Committed { offsets, ..asked });
+        self.recorder.record(process, Kind::Ok, operation, detail);
         Ok(())
     }
 

@@ -36,9 +36,9 @@ use crate::client::Client;
 use crate::cluster::{Cluster, Product};
 use crate::environment::{Environment, Host, Janitor, Kind, Plan};
 use crate::fault::{self, Arena, Budget, Stage, Trouble};
-use crate::history::{Header, Key};
+use crate::history::{Header, Key, SubscribedBy};
 use crate::recorder::{Recorder, Tally};
-use crate::workload::{Log, Rules, Workload, dice};
+use crate::workload::{GROUP, Load, Rules, Workload, dice};
 use finale::Finale;
 use progress::{PULSE, pulse, say};
 
@@ -144,12 +144,12 @@ async fn play(settings: &Settings, mut environment: Environment) -> io::Result<E
     let client = Client::new(doors, TOPIC, source, REQUEST_PATIENCE)?;
     let keys: Vec<Key> = cluster.keys().collect();
     let rules = Rules {
+        workload: settings.workload,
         clients: settings.clients,
         rate: settings.rate,
-        idempotent: settings.workload == Workload::Idempotent,
         seed: settings.seed,
     };
-    let workload = Log::start(rules, &client, source, &keys, &recorder)?;
+    let load = Load::start(rules, &client, source, &keys, &recorder)?;
     let mut watching = JoinSet::new();
     watching.spawn(observer::observe(Arc::clone(&cluster), Arc::clone(&recorder)));
     watching.spawn(pulses(Arc::clone(&recorder)));
@@ -166,13 +166,14 @@ async fn play(settings: &Settings, mut environment: Environment) -> io::Result<E
         lasting = harm => lasting?,
         _ = interrupted => return Err(io::Error::new(io::ErrorKind::Interrupted, "interrupted")),
     };
-    let values = workload.stop().await;
+    let values = load.stop().await;
     let finale = Finale {
         cluster: Arc::clone(&cluster),
         recorder: Arc::clone(&recorder),
         client: client.fresh(source)?,
         source,
         values,
+        group: (settings.workload == Workload::Group).then_some(GROUP),
         dice: dice(settings.seed, FINALE_STREAM),
         process: 0,
     };
@@ -191,6 +192,10 @@ fn header(settings: &Settings, environment: &Environment, cluster: &Cluster) -> 
         seed: settings.seed,
         workload: settings.workload.to_string(),
         environment: environment.describe(),
+        subscribed_by: match settings.workload {
+            Workload::Group => SubscribedBy::Subscribe,
+            Workload::Log | Workload::Idempotent | Workload::Topics => SubscribedBy::Assign,
+        },
         ..Header::default()
     };
     cluster.describe(&mut header);

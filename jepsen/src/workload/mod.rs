@@ -1,11 +1,23 @@
 //! What clients do while harm is done to the cluster.
 
-mod log;
+mod actor;
+mod consumer;
+mod load;
+mod steward;
+mod writer;
 
 use std::fmt;
 
-pub use log::{Log, Rules};
-pub(crate) use log::{dice, with};
+pub use load::Load;
+pub(crate) use load::dice;
+pub(crate) use writer::with;
+
+use consumer::Consumer;
+use steward::Steward;
+use writer::Writer;
+
+/// The group of the workload `group`.
+pub const GROUP: &str = "jepsen";
 
 /// What the clients do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -15,6 +27,10 @@ pub enum Workload {
     Log,
     /// They append with sequence numbers, again and again until they are answered, and read.
     Idempotent,
+    /// Half of them append and read, the others are members of a consumer group.
+    Group,
+    /// Most append and read, the others create and delete topics, trim logs and change how long they are kept.
+    Topics,
 }
 
 impl fmt::Display for Workload {
@@ -22,6 +38,21 @@ impl fmt::Display for Workload {
         f.write_str(match self {
             Self::Log => "log",
             Self::Idempotent => "idempotent",
+            Self::Group => "group",
+            Self::Topics => "topics",
         })
     }
+}
+
+/// How much is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// What.
+    pub workload: Workload,
+    /// How many clients.
+    pub clients: u32,
+    /// How many operations all of them begin in a second, at most.
+    pub rate: u32,
+    /// All choices follow from it.
+    pub seed: u64,
 }
