@@ -42,9 +42,10 @@ def install(name: str, cache: Path) -> str:
 
 
 def ottla(_: str, __: Path) -> str:
-    if "PEERS_OTTLA" not in os.environ:
-        run("cargo", "build", "--release", "--bin", "ottla", cwd=REPOSITORY)
-        os.environ["PEERS_OTTLA"] = str(REPOSITORY / "target" / "release" / "ottla")
+    if "PEERS_OTTLA" in os.environ:
+        return f"({os.environ['PEERS_OTTLA']})"
+    run("cargo", "build", "--release", "--bin", "ottla", cwd=REPOSITORY)
+    os.environ["PEERS_OTTLA"] = str(REPOSITORY / "target" / "release" / "ottla")
     return run("git", "rev-parse", "--short", "HEAD", cwd=REPOSITORY).strip()
 
 
