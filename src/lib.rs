@@ -10,7 +10,7 @@
 //!   3  partition              one log to produce to and fetch from
 //!      retention compaction   what of it is kept
 //!      producers              so that what is sent twice is there once
-//!   2  config error tasks topic   plain values
+//!   2  config error path tasks topic   plain values
 //!   1  raft (crate)           groups, roles, peers; knows no topic
 //!   0  storage (crate)        logs on disk; synchronous
 //! ```
@@ -26,6 +26,7 @@ pub mod http;
 pub mod metadata;
 pub mod partition;
 pub mod partitioner;
+pub mod path;
 pub mod producers;
 pub mod retention;
 pub mod server;

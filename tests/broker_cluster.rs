@@ -7,10 +7,13 @@
     reason = "a test fails by panicking"
 )]
 
+mod http_cluster;
+
+use http_cluster::{Cluster, DEADLINE, eventually};
 use ottla::broker::{
-    Broker, Created, Durability, Fetch, FetchFrom, Fetched, Freshness, NewTopic, Produce, Produced,
+    Created, Durability, Fetch, FetchFrom, Fetched, Freshness, NewTopic, Produce, Produced,
 };
-use ottla::config::{Bootstrap, Config, Engine, Founder};
+use ottla::config::{Bootstrap, Config, Engine};
 use ottla::error::{Error, ErrorKind};
 use ottla::server::Server;
 use ottla::topic::{PartitionId, TopicName};
@@ -18,96 +21,12 @@ use raft::{Acks, Offset};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use storage::batch::{Compression, Record, RecordBatch};
-use tempfile::TempDir;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
-const DEADLINE: Duration = Duration::from_secs(30);
 const P0: PartitionId = PartitionId(0);
 
-struct Cluster {
-    servers: Vec<Option<Server>>,
-    configs: Vec<Config>,
-    _dir: TempDir,
-}
-
-impl Cluster {
-    async fn start(nodes: u64, engine: Engine) -> Self {
-        let mut cluster = Self::prepare(nodes, engine);
-        for at in 0..cluster.configs.len() {
-            cluster.start_node(at).await;
-        }
-        cluster.until_ready().await;
-        cluster
-    }
-
-    fn prepare(nodes: u64, engine: Engine) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        // All are held until all are known, so no two are the same.
-        let held: Vec<_> =
-            (0..nodes).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-        let founders: Vec<Founder> = (1..)
-            .zip(&held)
-            .map(|(id, held)| Founder { id, peer: held.local_addr().unwrap().to_string() })
-            .collect();
-        let config = |founder: &Founder| Config {
-            node_id: founder.id,
-            data: dir.path().join(format!("node-{}", founder.id)),
-            http: "127.0.0.1:0".into(),
-            peer: founder.peer.clone(),
-            bootstrap: Bootstrap::Found(founders.clone()),
-            engine,
-            segment_bytes: 1 << 20,
-            ..Config::default()
-        };
-        let configs: Vec<Config> = founders.iter().map(config).collect();
-        Self { servers: configs.iter().map(|_| None).collect(), configs, _dir: dir }
-    }
-
-    async fn start_node(&mut self, at: usize) {
-        let server = Server::start(self.configs[at].clone()).await.unwrap();
-        self.servers[at] = Some(server);
-    }
-
-    async fn stop_node(&mut self, at: usize) {
-        self.servers[at].take().unwrap().shutdown().await.unwrap();
-    }
-
-    fn broker(&self, at: usize) -> &Broker {
-        self.servers[at].as_ref().unwrap().broker()
-    }
-
-    fn running(&self) -> impl Iterator<Item = &Broker> {
-        self.servers.iter().flatten().map(Server::broker)
-    }
-
-    async fn until_ready(&self) {
-        for broker in self.running() {
-            eventually("ready", async || broker.ready().ok()).await;
-            let all = self.configs.len();
-            eventually("all registered", async || {
-                (broker.cluster().brokers.len() >= all).then_some(())
-            })
-            .await;
-        }
-    }
-
-    async fn stop(mut self) {
-        for server in self.servers.iter_mut().filter_map(Option::take) {
-            server.shutdown().await.unwrap();
-        }
-    }
-}
-
-async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
-    let waiting = async {
-        loop {
-            if let Some(value) = condition().await {
-                return value;
-            }
-            sleep(Duration::from_millis(20)).await;
-        }
-    };
-    timeout(DEADLINE, waiting).await.unwrap_or_else(|_| panic!("not in time: {what}"))
+async fn three(engine: Engine) -> Cluster {
+    Cluster::start_with(3, |config| config.engine = engine).await
 }
 
 fn deadline() -> Instant {
@@ -176,7 +95,7 @@ fn kind<T: std::fmt::Debug>(result: Result<T, Error>) -> ErrorKind {
 #[tokio::test(flavor = "multi_thread")]
 async fn any_broker_creates_produces_and_fetches() {
     for engine in [Engine::Segment, Engine::Sled] {
-        let cluster = Cluster::start(3, engine).await;
+        let cluster = three(engine).await;
         let made = cluster.broker(1).create_topic(new_topic("t", 6, 3), deadline()).await.unwrap();
         assert!(matches!(&made, Created::New(summary) if summary.partitions == 6));
         for (at, broker) in cluster.running().enumerate() {
@@ -201,7 +120,7 @@ async fn any_broker_creates_produces_and_fetches() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_create_is_known_everywhere_when_it_returns() {
-    let cluster = Cluster::start(3, Engine::Segment).await;
+    let cluster = Cluster::start(3).await;
     for round in 0..5 {
         let name = format!("t{round}");
         let at = round % 3;
@@ -220,7 +139,7 @@ async fn a_create_is_known_everywhere_when_it_returns() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_create_again_is_the_same_topic_or_a_conflict() {
-    let cluster = Cluster::start(3, Engine::Segment).await;
+    let cluster = Cluster::start(3).await;
     let broker = cluster.broker(0);
     let Created::New(first) = broker.create_topic(new_topic("t", 2, 3), deadline()).await.unwrap()
     else {
@@ -242,7 +161,7 @@ async fn a_create_again_is_the_same_topic_or_a_conflict() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fetch_begins_where_it_says() {
-    let cluster = Cluster::start(3, Engine::Segment).await;
+    let cluster = Cluster::start(3).await;
     let broker = cluster.broker(0);
     broker.create_topic(new_topic("t", 1, 3), deadline()).await.unwrap();
     for values in [["a", "b"], ["c", "d"]] {
@@ -268,7 +187,7 @@ async fn a_fetch_begins_where_it_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_poll_returns_with_the_first_record() {
-    let cluster = Cluster::start(3, Engine::Segment).await;
+    let cluster = Cluster::start(3).await;
     cluster.broker(0).create_topic(new_topic("t", 1, 3), deadline()).await.unwrap();
     for waiting in 0..3 {
         let poll = Fetch {
@@ -290,7 +209,7 @@ async fn a_long_poll_returns_with_the_first_record() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_conditional_append_tells_the_end() {
-    let cluster = Cluster::start(3, Engine::Segment).await;
+    let cluster = Cluster::start(3).await;
     let broker = cluster.broker(0);
     broker.create_topic(new_topic("t", 1, 3), deadline()).await.unwrap();
     let at = |end| Produce { expected_end: Some(Offset::new(end)), ..to("t", P0, &["x"]) };
@@ -304,7 +223,7 @@ async fn a_conditional_append_tells_the_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_beyond_the_topics_limit_is_refused_until_it_is_raised() {
-    let cluster = Cluster::start(3, Engine::Segment).await;
+    let cluster = Cluster::start(3).await;
     let mut small = new_topic("t", 1, 3);
     small.config.insert("max.message.bytes".into(), "1024".into());
     cluster.broker(0).create_topic(small, deadline()).await.unwrap();
@@ -323,7 +242,7 @@ async fn a_batch_beyond_the_topics_limit_is_refused_until_it_is_raised() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn partitions_are_added_and_spread() {
-    let cluster = Cluster::start(3, Engine::Segment).await;
+    let cluster = Cluster::start(3).await;
     let broker = cluster.broker(1);
     broker.create_topic(new_topic("t", 1, 3), deadline()).await.unwrap();
     let grown = broker.add_partitions(&topic("t"), 6, deadline()).await.unwrap();
@@ -340,7 +259,7 @@ async fn partitions_are_added_and_spread() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_topic_is_gone_everywhere_also_where_a_node_slept() {
-    let mut cluster = Cluster::start(3, Engine::Segment).await;
+    let mut cluster = Cluster::start(3).await;
     cluster.broker(0).create_topic(new_topic("t", 2, 3), deadline()).await.unwrap();
     cluster.broker(0).produce(to("t", P0, &["x"])).await.unwrap();
     cluster.stop_node(2).await;
@@ -362,7 +281,7 @@ async fn a_deleted_topic_is_gone_everywhere_also_where_a_node_slept() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_leader_is_replaced_and_gets_its_place_back() {
-    let mut cluster = Cluster::start(3, Engine::Segment).await;
+    let mut cluster = Cluster::start(3).await;
     cluster.broker(0).create_topic(new_topic("t", 3, 3), deadline()).await.unwrap();
     cluster.stop_node(0).await;
     for partition in 0..3 {
@@ -386,7 +305,7 @@ async fn a_stopped_leader_is_replaced_and_gets_its_place_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_restarts_without_its_founders_list() {
-    let mut cluster = Cluster::start(3, Engine::Segment).await;
+    let mut cluster = Cluster::start(3).await;
     cluster.broker(0).create_topic(new_topic("t", 3, 3), deadline()).await.unwrap();
     cluster.broker(0).produce(to("t", P0, &["kept"])).await.unwrap();
     let id = cluster.broker(0).cluster().cluster_id;
@@ -408,7 +327,7 @@ async fn a_cluster_restarts_without_its_founders_list() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_alone_is_joined_by_two_and_then_survives_losing_one() {
-    let mut cluster = Cluster::prepare(3, Engine::Segment);
+    let mut cluster = Cluster::prepare(3, |_| {});
     let first = cluster.configs[0].peer.clone();
     cluster.configs[0].bootstrap = Bootstrap::Found(Vec::new());
     for at in 1..3 {
@@ -432,7 +351,7 @@ async fn a_node_alone_is_joined_by_two_and_then_survives_losing_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_is_not_healthy_before_every_founder_has_registered() {
-    let mut cluster = Cluster::prepare(3, Engine::Segment);
+    let mut cluster = Cluster::prepare(3, |_| {});
     for at in 0..2 {
         cluster.start_node(at).await;
     }
@@ -456,7 +375,7 @@ async fn a_cluster_is_not_healthy_before_every_founder_has_registered() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wiped_disk_under_a_used_id_is_refused_with_both_disks() {
-    let mut cluster = Cluster::start(3, Engine::Segment).await;
+    let mut cluster = Cluster::start(3).await;
     cluster.stop_node(2).await;
     std::fs::remove_dir_all(&cluster.configs[2].data).unwrap();
     cluster.start_node(2).await;
@@ -471,7 +390,7 @@ async fn a_wiped_disk_under_a_used_id_is_refused_with_both_disks() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_data_directory_serves_one_node_only() {
-    let mut cluster = Cluster::start(1, Engine::Segment).await;
+    let mut cluster = Cluster::start(1).await;
     cluster.stop_node(0).await;
     let other = Config {
         node_id: 9,
@@ -485,7 +404,7 @@ async fn a_data_directory_serves_one_node_only() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn trimmed_records_are_out_of_range() {
-    let cluster = Cluster::start(3, Engine::Segment).await;
+    let cluster = Cluster::start(3).await;
     cluster.broker(0).create_topic(new_topic("t", 1, 3), deadline()).await.unwrap();
     cluster.broker(0).produce(to("t", P0, &["a", "b", "c"])).await.unwrap();
     for broker in cluster.running() {

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 /// The floors inside `src/`, lowest first. A module may use its own floor and those below.
 const FLOORS: &[(u32, &[&str])] = &[
-    (2, &["config", "error", "tasks", "topic", "partitioner"]),
+    (2, &["config", "error", "tasks", "path", "topic", "partitioner"]),
     (3, &["partition", "retention", "producers", "compaction"]),
     (4, &["metadata", "coordinator"]),
     (5, &["broker"]),

@@ -73,6 +73,15 @@ impl Output {
         writeln!(self.stdout, "{}", line.as_ref())
     }
 
+    /// What a deletion deleted, if anything.
+    pub fn deleted(&mut self, names: &[&str]) -> io::Result<()> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        let value = serde_json::json!({ "deleted": names });
+        self.result(&value, |_| format!("deleted {}", names.join(", ")))
+    }
+
     /// A result, for programs: one line.
     pub fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
         serde_json::to_writer(&mut self.stdout, value)?;

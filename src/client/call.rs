@@ -6,7 +6,6 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, IF_MATCH};
 use reqwest::{Method, Request, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::fmt;
 
 /// A request; cheap to send again.
 #[derive(Debug, Clone)]
@@ -160,32 +159,9 @@ impl Answer {
     }
 }
 
-/// Text as one segment of a path: what has a meaning there is escaped.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Segment<'a>(pub(super) &'a str);
-
-impl fmt::Display for Segment<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for byte in self.0.bytes() {
-            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-                write!(f, "{}", char::from(byte))?;
-            } else {
-                write!(f, "%{byte:02X}")?;
-            }
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_segment_of_a_path_holds_any_text() {
-        assert_eq!(Segment("a-1.b").to_string(), "a-1.b");
-        assert_eq!(Segment("a/b ü?").to_string(), "a%2Fb%20%C3%BC%3F");
-    }
 
     #[test]
     fn the_leader_is_read_from_its_header() {

@@ -1,8 +1,8 @@
 //! The calls of consumer groups by name.
 
-use super::call::Segment;
 use super::{Call, Client, Error};
 use crate::coordinator::{Assignor, TopicPartition};
+use crate::path::segment;
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -125,11 +125,11 @@ pub(super) const fn assignor_name(assignor: Assignor) -> &'static str {
 }
 
 fn group_path(group: &str, what: &str) -> String {
-    format!("/v1/groups/{}{what}", Segment(group))
+    format!("/v1/groups/{}{what}", segment(group))
 }
 
 fn member_path(group: &str, member: &str, what: &str) -> String {
-    group_path(group, &format!("/members/{}{what}", Segment(member)))
+    group_path(group, &format!("/members/{}{what}", segment(member)))
 }
 
 impl Client {

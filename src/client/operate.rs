@@ -1,8 +1,8 @@
 //! The calls of who looks after consumer groups: list, describe, reset, delete.
 
-use super::call::Segment;
 use super::{Call, Client, Error};
 use crate::broker::{GroupSummary, GroupView, ResetRow};
+use crate::path::segment;
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
@@ -34,7 +34,7 @@ pub struct Reset {
 }
 
 fn path(group: &str, what: &str) -> String {
-    format!("/v1/groups/{}{what}", Segment(group))
+    format!("/v1/groups/{}{what}", segment(group))
 }
 
 impl Client {

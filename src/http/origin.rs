@@ -5,7 +5,6 @@ use crate::error::Error;
 use axum::extract::FromRequestParts;
 use axum::http::header;
 use axum::http::request::Parts;
-use std::fmt;
 
 /// `http://host:port`, as the caller sees us.
 pub(super) struct Origin(pub(super) String);
@@ -35,22 +34,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Origin {
     }
 }
 
-/// A name as one segment of a path (RFC 3986, 3.3).
-pub(super) struct Segment<'a>(pub(super) &'a str);
-
-impl fmt::Display for Segment<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for byte in self.0.bytes() {
-            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-                write!(f, "{}", char::from(byte))?;
-            } else {
-                write!(f, "%{byte:02X}")?;
-            }
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,10 +59,5 @@ mod tests {
         for (headers, expected) in rows {
             assert_eq!(seen(headers), *expected, "{headers:?}");
         }
-    }
-
-    #[test]
-    fn a_name_is_one_segment_of_a_path() {
-        assert_eq!(Segment("a b/c.d-é").to_string(), "a%20b%2Fc.d-%C3%A9");
     }
 }

@@ -38,7 +38,7 @@ pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Optio
 /// The nodes.
 pub struct Cluster {
     pub servers: Vec<Option<Server>>,
-    configs: Vec<Config>,
+    pub configs: Vec<Config>,
     dir: TempDir,
 }
 
@@ -50,6 +50,16 @@ impl Cluster {
 
     /// The same, each with a changed configuration.
     pub async fn start_with(nodes: u64, change: impl Fn(&mut Config)) -> Self {
+        let mut cluster = Self::prepare(nodes, change);
+        for at in 0..cluster.configs.len() {
+            cluster.start_node(at).await;
+        }
+        cluster.until_ready().await;
+        cluster
+    }
+
+    /// Says what each is to be and starts none.
+    pub fn prepare(nodes: u64, change: impl Fn(&mut Config)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         // All are held until all are known, so that no two are the same.
         let held: Vec<_> =
@@ -69,20 +79,18 @@ impl Cluster {
         };
         let mut configs: Vec<Config> = founders.iter().map(config).collect();
         configs.iter_mut().for_each(change);
-        drop(held);
-        let mut cluster = Self { servers: configs.iter().map(|_| None).collect(), configs, dir };
-        for at in 0..cluster.configs.len() {
-            cluster.start_node(at).await;
-        }
-        for at in 0..cluster.configs.len() {
-            let broker = cluster.broker(at).clone();
+        Self { servers: configs.iter().map(|_| None).collect(), configs, dir }
+    }
+
+    /// Waits until every node that runs is ready and knows all others.
+    pub async fn until_ready(&self) {
+        for broker in self.running() {
             eventually("every node is ready and knows all others", async || {
-                let all = broker.cluster().brokers.len() == cluster.configs.len();
+                let all = broker.cluster().brokers.len() >= self.configs.len();
                 (broker.ready().is_ok() && all).then_some(())
             })
             .await;
         }
-        cluster
     }
 
     pub async fn start_node(&mut self, at: usize) {
@@ -95,6 +103,10 @@ impl Cluster {
 
     pub fn broker(&self, at: usize) -> &Broker {
         self.servers[at].as_ref().unwrap().broker()
+    }
+
+    pub fn running(&self) -> impl Iterator<Item = &Broker> {
+        self.servers.iter().flatten().map(Server::broker)
     }
 
     pub fn address(&self, at: usize) -> SocketAddr {

@@ -5,7 +5,6 @@ use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::client::Client;
 use crate::coordinator::GroupName;
-use std::io;
 
 /// Flags of `ottla group delete`.
 #[derive(Debug, clap::Args)]
@@ -26,19 +25,11 @@ pub(super) async fn run(
         match client.delete_group(name.as_str()).await {
             Ok(()) => deleted.push(name.as_str()),
             Err(error) => {
-                tell(&deleted, output)?;
+                output.deleted(&deleted)?;
                 return Err(error.into());
             }
         }
     }
-    tell(&deleted, output)?;
+    output.deleted(&deleted)?;
     Ok(Exit::Done)
-}
-
-fn tell(deleted: &[&str], output: &mut Output) -> io::Result<()> {
-    if deleted.is_empty() {
-        return Ok(());
-    }
-    let value = serde_json::json!({ "deleted": deleted });
-    output.result(&value, |_| format!("deleted {}", deleted.join(", ")))
 }

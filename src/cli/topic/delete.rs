@@ -34,21 +34,13 @@ pub(super) async fn run(
         match client.delete(name).await {
             Ok(()) => deleted.push(name.as_str()),
             Err(error) => {
-                tell(&deleted, output)?;
+                output.deleted(&deleted)?;
                 return Err(error.into());
             }
         }
     }
-    tell(&deleted, output)?;
+    output.deleted(&deleted)?;
     Ok(Exit::Done)
-}
-
-fn tell(deleted: &[&str], output: &mut Output) -> io::Result<()> {
-    if deleted.is_empty() {
-        return Ok(());
-    }
-    let value = serde_json::json!({ "deleted": deleted });
-    output.result(&value, |_| format!("deleted {}", deleted.join(", ")))
 }
 
 async fn confirmed(names: &[TopicName], output: &Output) -> Result<bool, Failure> {

@@ -5,8 +5,8 @@ use super::link::Links;
 use crate::broker::{GroupSummary, GroupView, MemberView, PlaceView};
 use crate::error::{Error, ErrorKind};
 use crate::http::door::Door;
-use crate::http::origin::Segment;
 use crate::http::place::{AtGroup, Named};
+use crate::path::segment;
 use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
@@ -58,7 +58,7 @@ fn state(ours: &str) -> &'static str {
 
 /// Where a group is, below its cluster.
 pub(super) fn path(group: &str) -> String {
-    format!("/consumer-groups/{}", Segment(group))
+    format!("/consumer-groups/{}", segment(group))
 }
 
 fn thing(links: &Links, group: &Group<'_>) -> Value {
@@ -78,7 +78,7 @@ fn thing(links: &Links, group: &Group<'_>) -> Value {
 }
 
 fn consumer(links: &Links, group: &str, member: &MemberView) -> Value {
-    let below = format!("{}/consumers/{}", path(group), Segment(&member.member_id));
+    let below = format!("{}/consumers/{}", path(group), segment(&member.member_id));
     let fields = json!({
         "consumer_group_id": group,
         "consumer_id": member.member_id,
@@ -94,7 +94,7 @@ fn assignment(links: &Links, group: &str, member: &str, place: &PlaceView) -> Va
     let below = format!(
         "{}/consumers/{}/assignments/{topic}/partitions/{partition}",
         path(group),
-        Segment(member)
+        segment(member)
     );
     let fields = json!({
         "consumer_group_id": group,
@@ -206,7 +206,7 @@ pub(super) async fn assignments(
     let has = member.assigned.iter();
     let things: Vec<Value> =
         has.map(|place| assignment(&links, group, &member.member_id, place)).collect();
-    let below = format!("{}/consumers/{}/assignments", path(group), Segment(&member.member_id));
+    let below = format!("{}/consumers/{}/assignments", path(group), segment(&member.member_id));
     Ok(Json(links.list("KafkaConsumerAssignmentList", &below, &things)))
 }
 

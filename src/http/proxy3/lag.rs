@@ -6,8 +6,8 @@ use super::link::Links;
 use crate::broker::{GroupView, LagView, MemberView};
 use crate::error::{Error, ErrorKind};
 use crate::http::door::Door;
-use crate::http::origin::Segment;
 use crate::http::place::{AtGroup, Named};
+use crate::path::segment;
 use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
@@ -68,7 +68,7 @@ pub(super) async fn summary(
         "max_lag_partition_id": partition,
         "max_lag": most.lag.unwrap_or(0),
         "total_lag": view.lag,
-        "max_lag_consumer": links.related(&format!("{below}/consumers/{}", Segment(id))),
+        "max_lag_consumer": links.related(&format!("{below}/consumers/{}", segment(id))),
         "max_lag_partition": links.related(&format!("/topics/{topic}/partitions/{partition}")),
     });
     let below = format!("{below}/lag-summary");

@@ -9,8 +9,8 @@ use crate::error::{Error, ErrorKind};
 use crate::http::document::Document;
 use crate::http::door::Door;
 use crate::http::native::topic::TimeAsks;
-use crate::http::origin::Segment;
 use crate::http::place::{Asks, AtGroup};
+use crate::path::segment;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -201,7 +201,7 @@ pub(super) async fn join(
 
 /// The path of a member.
 pub(super) fn location(group: &GroupName, member: &MemberId) -> Result<HeaderValue, Error> {
-    let (group, member) = (Segment(group.as_str()), Segment(member.as_str()));
+    let (group, member) = (segment(group.as_str()), segment(member.as_str()));
     HeaderValue::from_str(&format!("/v1/groups/{group}/members/{member}"))
         .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))
 }

@@ -6,8 +6,9 @@ use crate::coordinator::{Delivery, MemberId, Subscription};
 use crate::error::{Error, ErrorKind};
 use crate::http::document::Document;
 use crate::http::door::Door;
-use crate::http::origin::{Origin, Segment};
+use crate::http::origin::Origin;
 use crate::http::place::AtGroup;
+use crate::path::segment;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -161,7 +162,7 @@ pub(super) async fn create(
     let group = join.group.clone();
     let joined = door.broker.join_group(join, door.deadline(None)?).await?;
     let id = joined.member.as_str();
-    let (at_group, at_id) = (Segment(group.as_str()), Segment(id));
+    let (at_group, at_id) = (segment(group.as_str()), segment(id));
     let base_uri = format!("{origin}/consumers/{at_group}/instances/{at_id}");
     answer(&headers, &Instance { instance_id: id.to_owned(), base_uri })
 }
