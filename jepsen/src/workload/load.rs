@@ -67,6 +67,7 @@ impl Load {
         let values = Arc::new(AtomicU64::new(1));
         let mut tasks = JoinSet::new();
         let gap = Duration::from_secs(1) * rules.clients / rules.rate.max(1);
+        let mut homes = keys.iter().copied();
         for place in 0..rules.clients {
             let actor = Actor::new(&rules, place, client, source, recorder)?;
             // They begin one after the other.
@@ -82,6 +83,8 @@ impl Load {
                 }
                 Workload::Log | Workload::Idempotent | Workload::Group | Workload::Topics => {
                     let idempotent = rules.workload == Workload::Idempotent;
+                    let home = homes.next().map(|home| vec![home]);
+                    let keys = home.unwrap_or_else(|| keys.to_vec());
                     let writer = Writer::new(actor, keys, idempotent, &values);
                     tasks.spawn(writer.work(pace));
                 }

@@ -1,4 +1,8 @@
 //! Clients that append unique values and read them back, each with at most one operation under way.
+//!
+//! One client per partition stays at home: it has to do with that partition alone, and asks its leader. The others
+//! roam. A node that hangs soon holds all who roam, one request each; those at home show what the other
+//! partitions do meanwhile.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,6 +32,7 @@ const ATTEMPTS_MAX: u32 = 6;
 /// A client that appends and reads.
 pub(super) struct Writer {
     actor: Actor,
+    /// What it has to do with: one, if it stays at home.
     keys: Vec<Key>,
     positions: BTreeMap<Key, u64>,
     /// The furthest offset seen, over all identities.
@@ -42,13 +47,13 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn new(
         actor: Actor,
-        keys: &[Key],
+        keys: Vec<Key>,
         idempotent: bool,
         values: &Arc<AtomicU64>,
     ) -> Self {
         Self {
             actor,
-            keys: keys.to_vec(),
+            keys,
             positions: BTreeMap::new(),
             ends: BTreeMap::new(),
             idempotent,
@@ -70,6 +75,23 @@ impl Writer {
                 _ => self.crash(),
             }
         }
+    }
+
+    fn is_at_home(&self) -> bool {
+        self.keys.len() == 1
+    }
+
+    fn node(&mut self) -> u8 {
+        match self.actor.answered {
+            Some(leader) if self.is_at_home() => leader,
+            _ => self.actor.node(),
+        }
+    }
+
+    /// Whom to ask next: who was asked, or at home who leads.
+    fn answered(&mut self, node: u8, told: &Told) {
+        let leader = told.leader.filter(|_| self.is_at_home());
+        self.actor.answered = Some(leader.unwrap_or(node));
     }
 
     fn key(&mut self) -> Key {
@@ -114,7 +136,7 @@ impl Writer {
     }
 
     async fn send(&mut self) {
-        let (key, node) = (self.key(), self.actor.node());
+        let (key, node) = (self.key(), self.node());
         let count = self.actor.dice.random_range(1..=BATCH_MAX);
         let first = self.values.fetch_add(u64::from(count), Ordering::Relaxed);
         let values: Vec<u64> = (first..).take(usize::try_from(count).unwrap_or(1)).collect();
@@ -147,7 +169,7 @@ impl Writer {
             Ok(appended) => {
                 let detail = with(detail, key, &appended.told);
                 self.actor.record(Kind::Ok, sent(Some(&appended.offsets)), detail);
-                self.actor.answered = Some(node);
+                self.answered(node, &appended.told);
                 *self.sequences.entry(key).or_default() += u64::from(count);
                 let end = appended.offsets.last().map_or(0, |last| last + 1);
                 self.saw_end(key, end);
@@ -206,7 +228,7 @@ impl Writer {
     async fn poll(&mut self) {
         let assigned = self.positions.iter().map(|(key, from)| (*key, *from));
         let Some((key, from)) = assigned.choose(&mut self.actor.dice) else { return };
-        let node = self.actor.node();
+        let node = self.node();
         let local = self.actor.dice.random_ratio(1, 5);
         let mode = if local { ReadMode::Local } else { ReadMode::Linearizable };
         let wait = Duration::from_millis(self.actor.dice.random_range(0..=POLL_WAIT_MS_MAX));
@@ -219,7 +241,7 @@ impl Writer {
                 let mut detail = with(detail, key, &page.told);
                 let operation = polled(key, &page, &mut detail);
                 self.actor.record(Kind::Ok, operation, detail);
-                self.actor.answered = Some(node);
+                self.answered(node, &page.told);
                 self.positions.insert(key, page.next);
                 self.saw_end(key, page.next);
             }
@@ -238,7 +260,7 @@ impl Writer {
     }
 
     async fn latest(&mut self) {
-        let (key, node) = (self.key(), self.actor.node());
+        let (key, node) = (self.key(), self.node());
         let asked = |end: u64| Operation::Latest(BTreeMap::from([(key, end)]));
         let detail = Detail { node: Some(name_of(node)), ..Detail::default() };
         self.actor.record(Kind::Invoke, asked(0), detail.clone());
