@@ -225,6 +225,31 @@ async fn a_newer_connection_of_a_lane_ends_the_older() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_is_dialled_by_name_and_as_whoever_is_there_keeps_both_connections() {
+    let one = Bench::start(ONE, Limits::default(), Answering::Echo).await;
+    let two = Bench::start(TWO, Limits::default(), Answering::Gated).await;
+    one.knows(&two).await;
+    let received = async |count| {
+        await_that("it is received", || two.handler.received().len() == count).await;
+    };
+    let by_name = one.call(TWO, Lane::Control, "name");
+    let as_whoever = async {
+        received(1).await;
+        one.transport.set_peer(NodeId::WHOEVER, &two.transport.local_address().to_string());
+        await_that("it is up", || one.transport.reachable(NodeId::WHOEVER).is_ok()).await;
+        let call = one.call(NodeId::WHOEVER, Lane::Control, "whoever");
+        let open = async {
+            received(2).await;
+            two.handler.open();
+        };
+        futures::future::join(call, open).await.0
+    };
+    let (by_name, as_whoever) = futures::future::join(by_name, as_whoever).await;
+    assert_eq!((by_name.unwrap(), as_whoever.unwrap()), ("name".into(), "whoever".into()));
+    Bench::stop([one, two]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_does_not_greet_in_time_is_shown_out() {
     let limits = Limits { handshake_timeout: Duration::from_millis(50), ..Limits::default() };
     let two = Bench::start(TWO, limits, Answering::Echo).await;

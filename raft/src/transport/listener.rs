@@ -28,9 +28,10 @@ pub(super) struct Listener {
     peers: Arc<Peers>,
     handler: Arc<dyn Handler>,
     greetings: Arc<Semaphore>,
-    /// The connection that each peer's lane came by last. A newer one ends it: its dialler has given
-    /// it up, so that there are at most three per admitted peer.
-    current: Mutex<HashMap<(NodeId, Lane), CancellationToken>>,
+    /// The connection that each peer's lane came by last, for whom it meant: us, or whoever is here. A
+    /// newer one ends it: its dialler has given it up, so that there are at most six per admitted peer.
+    /// A node that joins has a dialler for either, and they do not end each other's.
+    current: Mutex<HashMap<(NodeId, NodeId, Lane), CancellationToken>>,
 }
 
 impl Listener {
@@ -50,7 +51,7 @@ impl Listener {
                         let accepted = listener.accept(socket, from).await;
                         drop(permit);
                         if let Some((socket, lane, hello)) = accepted {
-                            listener.serve(socket, lane, hello.from).await;
+                            listener.serve(socket, lane, &hello).await;
                         }
                     });
                 }
@@ -97,11 +98,12 @@ impl Listener {
         self.handler.admit(hello)
     }
 
-    async fn serve(&self, socket: TcpStream, lane: Lane, from: NodeId) {
+    async fn serve(&self, socket: TcpStream, lane: Lane, hello: &Hello) {
+        let from = hello.from;
         if let Some(peer) = self.peers.get(from) {
             peer.greeted();
         }
-        let replaced = self.make_current(from, lane);
+        let replaced = self.make_current(hello, lane);
         let serving = serving::run(&self.local, &self.handler, from, lane, socket);
         match replaced.run_until_cancelled(serving).await {
             Some(end) if end.kind() == io::ErrorKind::InvalidData => {
@@ -113,10 +115,10 @@ impl Listener {
     }
 
     /// Ends the lane's former connection; the token ends the new one.
-    fn make_current(&self, from: NodeId, lane: Lane) -> CancellationToken {
+    fn make_current(&self, hello: &Hello, lane: Lane) -> CancellationToken {
         let token = CancellationToken::new();
         let mut current = self.current.lock().expect("nothing panics under this lock");
-        if let Some(former) = current.insert((from, lane), token.clone()) {
+        if let Some(former) = current.insert((hello.from, hello.to, lane), token.clone()) {
             former.cancel();
         }
         token
