@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import fsyncs
@@ -52,9 +52,11 @@ class Load:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.process.stdin.close()
         if sys.exc_info()[0]:
             self.process.kill()
+        # It may be gone already, and what it was told with it.
+        with suppress(BrokenPipeError):
+            self.process.stdin.close()
         self.process.wait()
 
     def event(self) -> dict:
@@ -79,7 +81,7 @@ def watched(
     pids = cluster.pids()
     counter.watch(pids)
     tail = 0 if counter.in_window else TAIL_SECONDS
-    spans = {"warm": f"{warm}s", "window": f"{seconds}s", "tail": f"{tail}s"}
+    spans = {"warm": f"{max(warm, cluster.warm_seconds_min)}s", "window": f"{seconds}s", "tail": f"{tail}s"}
     with Load(program, cluster, cell, logs=LOGS, **spans) as load:
         begin = load.event()
         client = [load.process.pid]

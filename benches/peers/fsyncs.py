@@ -1,8 +1,9 @@
 """Counts the calls with which processes make their writes durable.
 
-With tracefs (root; `mount -t tracefs nodev /sys/kernel/tracing`) the kernel counts during the measured
-window itself and nobody notices: only these calls are events, and only their number is read. Without
-it strace is attached for a short tail after the window, because it slows what it watches.
+With tracefs (root; `mount -t tracefs nodev /sys/kernel/tracing`) the kernel counts during the
+measured window itself and nobody notices: only these calls are events, and only their number is
+read. Without it strace is attached for a short tail after the window, because it slows what it
+watches.
 """
 
 import os
@@ -33,8 +34,9 @@ class Tracefs:
             (self.instance / "options" / "event-fork").write_text("1")
             threads = [task.name for pid in pids for task in Path(f"/proc/{pid}/task").iterdir()]
             (self.instance / "set_event_pid").write_text(" ".join(threads))
+            syscalls = self.instance / "events" / "syscalls"
             for call in CALLS:
-                (self.instance / "events" / "syscalls" / f"sys_enter_{call}" / "enable").write_text("1")
+                (syscalls / f"sys_enter_{call}" / "enable").write_text("1")
         except BaseException:
             self.close()
             raise
@@ -68,7 +70,8 @@ class Strace:
 
     def begin(self) -> None:
         self.output = tempfile.NamedTemporaryFile(mode="r")
-        command = ["strace", "-f", "-q", "-c", "-o", self.output.name, "-e", f"trace={','.join(CALLS)}"]
+        command = ["strace", "-f", "-q", "-c", "-o", self.output.name]
+        command += ["-e", f"trace={','.join(CALLS)}"]
         for pid in self.pids:
             command += ["-p", str(pid)]
         self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL)

@@ -1,8 +1,8 @@
 """Installs each system from its package registry, by name and pinned version, into the cache.
 
-NATS and etcd are Go modules (`servers/go.mod`), Kafka is Maven artefacts (`servers/pom.xml`), RabbitMQ
-and the Erlang it runs on are Debian's packages, unpacked but not installed. What is in the cache is
-not fetched again.
+NATS and etcd are Go modules (`servers/go.mod`), Kafka is Maven artefacts (`servers/pom.xml`),
+RabbitMQ and the Erlang it runs on are Debian's packages, unpacked but not installed. What is in the
+cache is not fetched again.
 """
 
 import os

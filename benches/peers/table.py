@@ -32,14 +32,18 @@ def lines(report: dict) -> list[str]:
             failed = sum(run["failed"] for run in runs)
             note += f" ({failed} failed)" if failed else ""
             text.append(f"| {system}{note} | " + " | ".join(values) + " |")
-    if report["failovers"]:
-        text += ["", "**kill -9 of the leader**: longest time without an acknowledgement", ""]
-        text += ["| system | tier | kills | least ms | p50 ms | most ms |", "|---|---|" + "---:|" * 4]
+    return text + failovers(report)
+
+
+def failovers(report: dict) -> list[str]:
+    if not report["failovers"]:
+        return []
+    text = ["", "**kill -9 of the leader**: longest time without an acknowledgement", ""]
+    text += ["| system | tier | kills | least ms | p50 ms | most ms |", "|---|---|" + "---:|" * 4]
     for system in report["systems"]:
-        gaps = sorted(g for one in report["failovers"] if one["system"] == system for g in one["gaps_ms"])
+        own = [one for one in report["failovers"] if one["system"] == system]
+        gaps = sorted(gap for one in own for gap in one["gaps_ms"])
         if gaps:
-            tier = next(one["tier"] for one in report["failovers"] if one["system"] == system)
-            text.append(
-                f"| {system} | {tier} | {len(gaps)} | {gaps[0]:,.0f} | {median(gaps):,.0f} | {gaps[-1]:,.0f} |"
-            )
+            values = " | ".join(f"{ms:,.0f}" for ms in (gaps[0], median(gaps), gaps[-1]))
+            text.append(f"| {system} | {own[0]['tier']} | {len(gaps)} | {values} |")
     return text

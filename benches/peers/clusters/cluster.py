@@ -26,6 +26,8 @@ class Cluster:
     name: str
     #: Where a record can be when this system acknowledges it.
     tiers: tuple[str, ...]
+    #: How long it is loaded at the least before it is measured.
+    warm_seconds_min = 0.0
     #: Ports that a node needs; the first is the one clients use.
     ports_of_a_node = 2
 

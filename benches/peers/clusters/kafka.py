@@ -1,7 +1,7 @@
 """Apache Kafka in KRaft mode: each node is broker and controller, as its quick start has it.
 
-The heap and the collector's flags are those of Kafka's own start script. The fsync tier is a setting
-of the topic (`flush.messages=1`), which every replica obeys.
+The heap and the collector's flags are those of Kafka's own start script. The fsync tier is a
+setting of the topic (`flush.messages=1`), which every replica obeys.
 """
 
 import subprocess
@@ -17,6 +17,8 @@ JVM = [
 
 class Kafka(Cluster):
     name = "kafka"
+    # Its compiler is at work for as long.
+    warm_seconds_min = 15.0
     tiers = ("leader-cache", "majority-cache", "majority-fsync")
 
     def java(self, main: str, *arguments: str, flags: list[str]) -> list[str]:
@@ -38,12 +40,12 @@ class Kafka(Cluster):
         }
         path = self.node_directory(at) / "server.properties"
         path.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
-        subprocess.run(
-            self.java(
-                "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(path), flags=[]
-            ),
-            check=True, capture_output=True,
-        )  # fmt: skip
+        command = self.java(
+            "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(path), flags=[]
+        )
+        formatted = subprocess.run(command, capture_output=True, text=True)
+        if formatted.returncode != 0:
+            raise RuntimeError(f"kafka: formatting: {formatted.stdout}{formatted.stderr}")
 
     def command(self, at: int) -> list[str]:
         return self.java("kafka.Kafka", "server.properties", flags=JVM)

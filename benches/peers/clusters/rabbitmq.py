@@ -1,7 +1,7 @@
 """RabbitMQ: quorum queues, which write to a shared Raft log and fsync it before they confirm.
 
-It is taken out of Debian's packages without being installed: Erlang finds itself. Each node is given
-its own port mapper (epmd) instead of the machine's, so that no daemon stays behind.
+It is taken out of Debian's packages without being installed. The nodes have a port mapper (epmd) of
+their own instead of the machine's, so that no daemon stays behind.
 """
 
 import os

@@ -24,6 +24,8 @@ func openKafka(ctx context.Context, plan Plan) (System, error) {
 		kgo.SeedBrokers(plan.Nodes...),
 		kgo.DefaultProduceTopic(plan.Name),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		// The default is snappy, and our records come again: every system gets the same bytes.
+		kgo.ProducerBatchCompression(kgo.NoCompression()),
 	}
 	if plan.Cell != Batched {
 		// A caller that waits for its record gains nothing from lingering.

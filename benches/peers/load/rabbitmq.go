@@ -93,8 +93,8 @@ func (d *door) leave(nodes []string) {
 	d.at = (d.at + 1) % len(nodes)
 }
 
-// silent gives up a channel that did not confirm in time: what it published while its queue had no
-// leader is in its way for good.
+// silent gives up a channel that did not confirm in time, or refused: what it published while its
+// queue had no leader is in its way for good.
 func (d *door) silent(channel *amqp.Channel, nodes []string) {
 	d.mutex.Lock()
 	defer d.mutex.Unlock()
@@ -121,11 +121,13 @@ func (r *rabbit) Append(ctx context.Context, log int, record []byte) error {
 		return err
 	}
 	taken, err := deferred.WaitContext(ctx)
+	if err == nil {
+		err = outcome(taken)
+	}
 	if err != nil {
 		r.doors[log].silent(channel, r.nodes)
-		return err
 	}
-	return outcome(taken)
+	return err
 }
 
 func (r *rabbit) Submit(log int, record []byte, done func(error)) {
