@@ -32,10 +32,10 @@ pub use stage::{Arena, Stage, Trouble};
 use crate::doctor::Need;
 
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $kind:ident = $name:literal $class:literal [$($need:ident)*] $strike:expr;)*) => {
+    ($(#[doc = $about:literal] $kind:ident = $name:literal $class:literal [$($need:ident)*] $strike:expr;)*) => {
         /// A kind of harm.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Kind { $($(#[$doc])* $kind,)* }
+        pub enum Kind { $(#[doc = $about] $kind,)* }
 
         impl Kind {
             /// Every kind, in the table's order.
@@ -44,6 +44,11 @@ macro_rules! kinds {
             /// Its name, as in histories.
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$kind => $name,)* }
+            }
+
+            /// What it does, in words.
+            pub fn about(self) -> &'static str {
+                match self { $(Self::$kind => $about.trim(),)* }
             }
 
             /// The class that `--faults` names.

@@ -15,7 +15,7 @@ const GAP_MEDIANS: u64 = 20;
 pub struct Gap {
     /// The partition.
     pub key: Key,
-    /// The last acknowledgement before.
+    /// When it was asked first after the last acknowledgement before.
     pub from: u64,
     /// The first one after.
     pub to: u64,
@@ -84,27 +84,49 @@ fn acks(index: &Index) -> BTreeMap<Key, Vec<(u64, u64)>> {
     acks
 }
 
+/// When something was sent to each partition, ascending, whatever came of it.
+fn asked(index: &Index) -> BTreeMap<Key, Vec<u64>> {
+    let mut asked: BTreeMap<Key, Vec<u64>> = BTreeMap::new();
+    for op in &index.ops {
+        let mut keys: Vec<Key> = index.sends(op).iter().map(|sent| sent.key).collect();
+        keys.dedup();
+        for key in keys {
+            asked.entry(key).or_default().push(op.began);
+        }
+    }
+    for times in asked.values_mut() {
+        times.sort_unstable();
+    }
+    asked
+}
+
 /// All gaps, in the order in which they began.
 pub fn gaps(index: &Index) -> Vec<Gap> {
     let spans = spans(index);
     let mut gaps = Vec::new();
+    let asked = asked(index);
     for (key, acks) in acks(index) {
+        let asked = asked.get(&key).map(Vec::as_slice).unwrap_or_default();
+        // Nobody sends anything between the load and the finale, and nothing is lacking then.
+        let first_asked = |after: u64| {
+            asked.get(asked.partition_point(|began| *began < after)).copied().unwrap_or(after)
+        };
         let pairs = || acks.iter().zip(acks.iter().skip(1));
         let mut between: Vec<u64> =
             pairs().map(|(one, next)| next.1.saturating_sub(one.1)).collect();
         between.sort_unstable();
         let median = between.get(between.len() / 2).copied().unwrap_or_default();
         let floor = GAP_MIN.max(median.saturating_mul(GAP_MEDIANS));
-        for ((_, from), (_, to)) in pairs().filter(|(one, next)| next.1 - one.1 >= floor) {
+        let waits = pairs().map(|(one, next)| (one.1, first_asked(one.1).min(next.1), next.1));
+        for (since, from, to) in waits.filter(|(_, from, to)| to - from >= floor) {
             // A fault's shadow: what it broke may take as long again as it lasted to come back.
             let near = spans.iter().filter(|span| {
-                span.from <= *to
-                    && span.to.saturating_add(span.to - span.from).max(span.to) >= *from
+                span.from <= to && span.to.saturating_add(span.to - span.from).max(span.to) >= since
             });
             let mut causes: Vec<String> = near.map(|span| span.name.to_owned()).collect();
             causes.sort_unstable();
             causes.dedup();
-            gaps.push(Gap { key, from: *from, to: *to, causes });
+            gaps.push(Gap { key, from, to, causes });
         }
     }
     gaps.sort_unstable_by_key(|gap| (gap.from, gap.key));
@@ -155,7 +177,7 @@ mod tests {
             (0..20).fold(Tale::new(), |tale, value| tale.send(0, Ok, &[(X, value, value)]));
         tale = tale.told(Process::Nemesis, Operation::Fault(fault)).send(0, Ok, &[(X, 20, 20)]);
         let events = tale.events.len();
-        for event in &mut tale.events[events - 2..] {
+        for event in &mut tale.events[events - 1..] {
             event.time += 300_000_000;
         }
         tale
@@ -166,7 +188,19 @@ mod tests {
         let gaps = gaps(&tale().index());
         assert_eq!(gaps.len(), 1);
         assert_eq!(gaps[0].causes, ["kill-leader"]);
-        assert_eq!(gaps[0].to - gaps[0].from, 303_000_000);
+        assert_eq!(gaps[0].to - gaps[0].from, 301_000_000);
+    }
+
+    #[test]
+    fn a_time_in_which_nobody_asks_is_no_gap() {
+        let mut tale =
+            (0..20).fold(Tale::new(), |tale, value| tale.send(0, Ok, &[(X, value, value)]));
+        tale = tale.send(0, Ok, &[(X, 20, 20)]);
+        let events = tale.events.len();
+        for event in &mut tale.events[events - 2..] {
+            event.time += 300_000_000;
+        }
+        assert!(gaps(&tale.index()).is_empty());
     }
 
     #[test]

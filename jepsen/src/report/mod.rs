@@ -86,7 +86,7 @@ mod tests {
         let report = Report { index: &index, summary: &summary, excerpt: &excerpt };
         let page = report.html();
         for wanted in
-            ["invalid", "kill-leader", "missing-acked", "&lt;script&gt;", "<svg", "terms_advanced"]
+            ["invalid", "kill-leader", "missing-acked", "&lt;script&gt;", "<svg", "terms advanced"]
         {
             assert!(page.contains(wanted), "{wanted}");
         }

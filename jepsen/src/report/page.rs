@@ -4,7 +4,8 @@ use super::availability::{Failover, failovers, gaps, spans};
 use super::chart::{distribution, latency, put, seconds, throughput};
 use super::lanes::{colour, nodes, partitions};
 use super::{Report, escaped};
-use crate::check::{Anomaly, Name};
+use crate::check::{Anomaly, Name, Verdict};
+use crate::fault::Kind;
 use std::fmt::Write as _;
 
 const STYLE: &str = include_str!("page.css");
@@ -30,12 +31,25 @@ pub(super) fn page(report: &Report<'_>) -> String {
     page + "</body></html>\n"
 }
 
+/// What a verdict says, to somebody who sees it for the first time.
+fn meaning(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Valid => {
+            "Nothing that clients saw contradicts what was promised, and every fault measurably did something."
+        }
+        Verdict::Invalid => "Clients saw what must not be: the operations that prove it are below.",
+        Verdict::Unknown => "Too little was seen to tell: neither a pass nor a failure.",
+    }
+}
+
 fn verdict(report: &Report<'_>, page: &mut String) {
     let summary = report.summary;
     let (verdict, workload) = (summary.verdict, escaped(&summary.workload));
     put!(
         page,
-        "<header class=\"{verdict}\"><h1>{verdict}</h1><p>workload {workload}, seed {}</p></header>",
+        "<header class=\"{verdict}\"><h1>{verdict}</h1><p>{}</p><p>{} nodes, workload {workload}, seed {}</p></header>",
+        meaning(summary.verdict),
+        report.index.header.nodes.len(),
         summary.seed
     );
     let injected: u64 = summary.faults.values().map(|fault| fault.injected).sum();
@@ -74,16 +88,21 @@ fn coverage(report: &Report<'_>, page: &mut String) {
         page.push_str("<p>No fault was injected.</p></section>");
         return;
     }
-    page.push_str("<table><tr><th>fault</th><th class=\"n\">injected</th><th class=\"n\">with effect</th><th class=\"n\">skipped</th><th>measured effect</th></tr>");
+    page.push_str("<table><tr><th>fault</th><th>what it is</th><th class=\"n\">injected</th><th class=\"n\">with effect</th><th class=\"n\">skipped</th><th>measured effect</th></tr>");
     for (name, fault) in &report.summary.faults {
-        let effects = fault.effect.iter().map(|(name, amount)| format!("{name} {amount}"));
+        let effects = fault
+            .effect
+            .iter()
+            .map(|(name, amount)| format!("{amount} {}", name.replace('_', " ")));
         let reasons = fault.reasons.iter().cloned();
         let words: Vec<String> = effects.chain(reasons).collect();
+        let about = name.parse::<Kind>().map_or("", Kind::about);
         let class = if fault.injected > 0 && fault.effective == 0 { " class=\"bad\"" } else { "" };
         put!(
             page,
-            "<tr{class}><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td>{}</td></tr>",
+            "<tr{class}><td>{}</td><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td>{}</td></tr>",
             escaped(name),
+            escaped(&about.replace('`', "")),
             fault.injected,
             fault.effective,
             fault.skipped,
