@@ -68,6 +68,7 @@ names! {
     TornBatch "torn-batch" "a batch is not whole or not in one piece",
     ReplicaDivergence "replica-divergence" "replicas differ below the high watermark",
     LogStartBack "log-start-back" "a log start went back",
+    TrimmedTooFar "trimmed-too-far" "a log starts beyond everything that was asked to be trimmed",
     RefusedInside "refused-inside" "an offset inside the log was refused as out of range",
     TwoOwners "two-owners" "two members own one partition in one generation",
     UnownedPartition "unowned-partition" "a stable group leaves a subscribed partition to nobody",
@@ -115,6 +116,7 @@ impl Name {
             | Name::TornBatch
             | Name::ReplicaDivergence
             | Name::LogStartBack
+            | Name::TrimmedTooFar
             | Name::RefusedInside
             | Name::TwoOwners
             | Name::UnownedPartition

@@ -44,6 +44,7 @@ mod stale_fetch;
 mod steps;
 mod summary;
 mod torn_batch;
+mod trimmed_too_far;
 mod two_owners;
 mod undelivered;
 mod unfenced;
@@ -84,6 +85,7 @@ const CHECKS: &[fn(&Index) -> Found] = &[
     torn_batch::check,
     replica_divergence::check,
     log_start_back::check,
+    trimmed_too_far::check,
     refused_inside::check,
     two_owners::check,
     unowned_partition::check,

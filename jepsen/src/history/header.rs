@@ -69,6 +69,9 @@ pub struct Header {
     /// Faults that must have had an effect, or the run proves nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub required_faults: Vec<String>,
+    /// Whether no record goes but by a trim that a client asks for.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub keeps_all: bool,
     /// How many replicas of each partition are read at the end; 0 if the run plans no final reads.
     pub final_replicas: u32,
 }
@@ -86,6 +89,7 @@ impl Default for Header {
             group_protocol: GroupProtocol::Cooperative,
             ww_deps: true,
             required_faults: Vec::new(),
+            keeps_all: false,
             final_replicas: 0,
         }
     }
