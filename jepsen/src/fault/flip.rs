@@ -1,5 +1,5 @@
 //! A bit that changed at rest, well below the end of a log, on a node that is down. The node must find it and
-//! not serve it; the bit is put back afterwards. Effect: bits flipped, and replicas that the node stopped or
+//! not serve it; the bit is put back once it said so. Effect: bits flipped, and replicas that the node stopped or
 //! refused because of it.
 
 use std::fs::{self, OpenOptions};
@@ -10,8 +10,12 @@ use std::path::Path;
 use rand::Rng;
 use rand::seq::IndexedRandom;
 
+use tokio::time::Instant;
+
+use super::stage::RECOVERY_PATIENCE;
 use super::torn::last_segments;
 use super::{Effect, Stage, Trouble};
+use crate::cluster::until;
 
 /// A log that is shorter may have its whole content in frames that nothing vouches for yet.
 const CONTENT_BYTES_MIN: usize = 16 << 10;
@@ -39,15 +43,34 @@ pub(super) async fn strike(stage: &mut Stage) -> Result<Effect, Trouble> {
     let said = stage.cluster().log_text(node).len();
     stage.cluster().start(node).await?;
     stage.hold().await;
-    let text = stage.cluster().log_text(node);
-    let told = text.get(said..).unwrap_or_default().lines().filter(|line| line.contains("ERROR"));
-    let effect = Effect::default()
-        .with("bits_flipped", 1)
-        .with("errors_told", u64::try_from(told.count()).unwrap_or(u64::MAX));
+    let told = told_or_ready(stage, node, said).await;
+    let effect = Effect::default().with("bits_flipped", 1).with("errors_told", told);
+    if told == 0 {
+        // It took the bit for good, so it keeps it: a bit that matters is found in the end.
+        stage.until_whole().await?;
+        return Ok(effect);
+    }
     stage.cluster().kill(node).await?;
     flip(&segment, place, bit)?;
     stage.revive(&[node]).await?;
     Ok(effect)
+}
+
+/// Lines of error that a node wrote since its words were so long, once there are any or it serves.
+async fn told_or_ready(stage: &Stage, node: u8, since: usize) -> u64 {
+    let errors = || {
+        let text = stage.cluster().log_text(node);
+        let lines = text.get(since..).unwrap_or_default().lines();
+        u64::try_from(lines.filter(|line| line.contains("ERROR")).count()).unwrap_or(u64::MAX)
+    };
+    let deadline = Instant::now() + RECOVERY_PATIENCE;
+    let served = until(deadline, async || match errors() {
+        0 => stage.cluster().admin.ready(node).await,
+        _ => Ok(()),
+    });
+    // Neither is an answer too: it is not whole then, and that is seen elsewhere.
+    served.await.ok();
+    errors()
 }
 
 fn flip(file: &Path, place: usize, bit: u8) -> io::Result<()> {

@@ -6,6 +6,7 @@
 
 mod budget;
 mod clock;
+mod deposed;
 mod disk_full;
 mod effect;
 mod flap;
@@ -98,6 +99,8 @@ kinds! {
     Bridge            = "bridge"              "partition" [FiveNodes] partition::bridge;
     /// Every node hears a majority, no two the same one.
     Ring              = "ring"                "partition" [FiveNodes] partition::ring;
+    /// A deposed leader comes back among voters that were killed and started again.
+    DeposedReturns    = "deposed-returns"     "partition" []          deposed::returns;
     /// Clients do not reach a leader; the nodes do.
     ClientCut         = "client-cut"          "partition" []          partition::client_cut;
     /// The answers of a leader do not reach the clients; their requests reach it.
@@ -122,6 +125,10 @@ kinds! {
     RotatedQuorum     = "rotated-quorum"      "power"     [Volumes]   power::rotated_quorum;
     /// A leader whose syncs fail loses its power.
     PowerAfterError   = "fsync-error-power-cut" "power" [Volumes Tampering] power::after_sync_error;
+    /// The power of all is cut while nobody's syncs succeed.
+    PowerAllAfterError = "fsync-error-power-cut-all" "power" [Volumes Tampering] power::all_after_sync_error;
+    /// The power of all is cut while everybody's syncs hang.
+    PowerAllWhileHanging = "fsync-hangs-power-cut-all" "power" [Volumes Tampering] power::all_while_sync_hangs;
     /// Syncs of a leader fail.
     SyncError         = "fsync-error"         "disk"      [Tampering] sync::error;
     /// Syncs of a node do nothing and say that they did.
@@ -199,7 +206,7 @@ mod tests {
             assert!(Kind::named(kind.class()).unwrap().contains(kind));
         }
         assert_eq!(Kind::named("kill-all").unwrap(), [Kind::KillAll]);
-        assert_eq!(Kind::named("partition").unwrap().len(), 8);
+        assert_eq!(Kind::named("partition").unwrap().len(), 9);
         assert!(Kind::named("flood").unwrap_err().contains("partition"));
     }
 }

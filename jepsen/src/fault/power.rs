@@ -5,12 +5,16 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::spawn_blocking;
 
 use super::{Effect, Stage, Trouble};
 use crate::cluster::Cluster;
 use crate::environment::{Contents, Injector, Life, Tampering, Volume};
+
+/// How long a sync hangs.
+const HANGS: Duration = Duration::from_secs(1);
 
 pub(super) async fn one(stage: &mut Stage) -> Result<Effect, Trouble> {
     let (key, leader, term) = stage.a_led_partition().await?;
@@ -99,6 +103,44 @@ pub(super) async fn after_sync_error(stage: &mut Stage) -> Result<Effect, Troubl
         effect.add("bytes_discarded", before.lost_in(&Contents::of(&data)?));
     }
     stage.revive(&[leader]).await?;
+    Ok(effect)
+}
+
+/// Everybody's syncs fail, then everybody's power is cut: nothing may have been acknowledged in between.
+pub(super) async fn all_after_sync_error(stage: &mut Stage) -> Result<Effect, Trouble> {
+    all_while(stage, Tampering::SyncFails).await
+}
+
+/// Everybody's power is cut while everybody's syncs hang: what was not acknowledged yet is lost for
+/// certain, and nobody may have been shown it.
+pub(super) async fn all_while_sync_hangs(stage: &mut Stage) -> Result<Effect, Trouble> {
+    all_while(stage, Tampering::SyncSlow(HANGS)).await
+}
+
+async fn all_while(stage: &mut Stage, tampering: Tampering) -> Result<Effect, Trouble> {
+    let nodes = stage.shuffled();
+    let _claim = stage.claim_alone(&nodes).await?;
+    stage.begins(&nodes, &[]);
+    let mut injectors = Vec::new();
+    for node in &nodes {
+        let process = stage.cluster().process(*node).await?;
+        let output = stage.arena.dir.join(format!("strace-{}-{node}", stage.id));
+        let janitor = Arc::clone(&stage.cluster().janitor);
+        injectors.push(Injector::attach(process, tampering, Vec::new(), output, janitor).await?);
+    }
+    stage.hold().await;
+    let mut effect = Effect::default();
+    for node in &nodes {
+        if stage.cluster().life(*node).await != Life::Runs {
+            // A node may well end over it; there is nothing to stop then before its power is cut.
+            stage.cluster().start(*node).await?;
+        }
+    }
+    cut(stage.cluster(), &nodes, &mut effect).await?;
+    for injector in injectors {
+        effect.add("syscalls_tampered", injector.detach().await?);
+    }
+    stage.revive(&nodes).await?;
     Ok(effect)
 }
 

@@ -25,10 +25,11 @@ pub(super) async fn strike(stage: &mut Stage) -> Result<Effect, Trouble> {
     fs::rename(&aside, data)?;
     // Our own renames must survive the next power cut, or we are the ones who wiped it.
     rustix::fs::syncfs(fs::File::open(data)?).map_err(std::io::Error::from)?;
-    stage.revive(&[node]).await?;
     if !refused {
+        cluster.start(node).await?;
         let why = "a node with a wiped disk under a used id was not refused";
         return Err(Trouble::Lasting(why.to_owned()));
     }
+    stage.revive(&[node]).await?;
     Ok(Effect::default().with("refusals", 1))
 }
