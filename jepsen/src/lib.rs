@@ -13,6 +13,7 @@
 //!   client        one request, one outcome: ok, fail, info
 //!   workload      what clients do meanwhile
 //!   run           a schedule from a seed, the finale, the history
+//!   sabotage      bugs that are planted, and have to be found
 //! ```
 //!
 //! What joins the parts, so that whoever runs clusters need not ask:
@@ -43,4 +44,5 @@ pub mod model;
 pub mod recorder;
 pub mod report;
 pub mod run;
+pub mod sabotage;
 pub mod workload;

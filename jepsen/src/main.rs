@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use command::{check, doctor, janitor, run};
+use command::{check, doctor, janitor, run, sabotage};
 
 /// Does harm to Ottla clusters, and judges what came of it.
 #[derive(Debug, Parser)]
@@ -24,6 +24,8 @@ enum Command {
     Check(check::Arguments),
     /// Writes a history that no cluster made, from a model that does right
     Imagine(check::Imagine),
+    /// Plants bugs in the server, and fails unless every one of them is found
+    Sabotage(sabotage::Arguments),
     /// Clears away what a run made, once its standard input ends
     #[command(hide = true)]
     Janitor,
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         Command::Scenario(arguments) => run::scenario(*arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Imagine(arguments) => check::imagine(&arguments),
+        Command::Sabotage(arguments) => sabotage::run(&arguments),
         Command::Janitor => janitor::run(),
     }
 }

@@ -245,7 +245,10 @@ async fn attempt(
         biased;
         ended = ended => ending(group, ended, &ticket),
         place = early(heard) => Ended::For(Outcome::Appended(appended(place, Vec::new()))),
-        () = deadline_passed => Ended::For(Outcome::Unknown("the deadline passed".into())),
+        () = deadline_passed => Ended::For(match ticket.placed() {
+            Some(place) if planted!(AckTruncated) => Outcome::Appended(appended(place, Vec::new())),
+            _ => Outcome::Unknown("the deadline passed".into()),
+        }),
     }
 }
 

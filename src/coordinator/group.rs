@@ -390,6 +390,11 @@ impl Group {
                 .filter_map(|(name, shape)| id(&topics, name).map(|id| (shape.id, id)));
             both.into_iter().any(|(old, new)| old != new)
         });
+        if planted!(TwoOwners) {
+            let firsts: Partitions =
+                shares.values().filter_map(|share| share.0.first().cloned()).collect();
+            shares.values_mut().for_each(|share| share.0.extend(firsts.iter().cloned()));
+        }
         for (id, member) in &mut self.members {
             let share = shares.remove(id).unwrap_or_default().0;
             is_news |= member.target != share;

@@ -182,9 +182,6 @@ impl Table {
             (None, None) => None,
         };
         let Some((epoch, due)) = newest else { return Verdict::Next };
-        if batch.epoch < epoch && planted!(FenceNobody) {
-            return Verdict::Next;
-        }
         if batch.epoch < epoch {
             return Verdict::Refused(Refusal::Fenced { epoch });
         }

@@ -40,7 +40,7 @@ bugs! {
     ChecksumUnchecked   = "checksum-unchecked"    "the checksum of a payload on disk is not verified";
     WrongCursor         = "wrong-cursor"          "a reader that comes back is put one entry too far";
     AckOnLeaderAlone    = "ack-on-leader-alone"   "the leader's own disk is enough for an acknowledgement";
-    AckTruncated        = "ack-truncated"         "what was placed is acknowledged, though another leader cut it";
+    AckTruncated        = "ack-truncated"         "what the log was given is acknowledged in the end, whatever came of it";
     VoteNotStored       = "vote-not-stored"       "votes are forgotten in a restart";
     TruncateNothing     = "truncate-nothing"      "a follower keeps its own entries where the leader has others";
     FollowerDiffers     = "follower-differs"      "a follower writes other bytes than it was sent";
@@ -59,10 +59,9 @@ bugs! {
     ReuseWipedId        = "reuse-wiped-id"        "a node that lost its disk is let in under its old id";
     DuplicateOnRetry    = "duplicate-on-retry"    "a batch that was sent again is appended again";
     ForgetProducers     = "forget-producers"      "a new leader knows no producers";
-    FenceNobody         = "fence-nobody"          "a producer's old epoch is as good as its new one";
     NoGenerationCheck   = "no-generation-check"   "offsets are committed by whoever comes";
     CommitInMemory      = "commit-in-memory"      "committed offsets live in the coordinator's memory alone";
-    TwoOwners           = "two-owners"            "a partition is given to a new owner before the old one let go";
+    TwoOwners           = "two-owners"            "a group gives one partition to several members";
 }
 
 impl Bug {

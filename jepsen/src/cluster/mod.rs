@@ -35,6 +35,8 @@ pub struct Product {
     pub engine: String,
     /// More flags for every node.
     pub flags: Vec<String>,
+    /// More variables of every node's environment.
+    pub variables: Vec<(String, String)>,
     /// The topic that everything is about.
     pub topic: String,
     /// How many partitions it has.
@@ -139,7 +141,7 @@ impl Cluster {
         Launch {
             program: self.product.binary.clone(),
             arguments,
-            variables: variables.clone(),
+            variables: [self.product.variables.as_slice(), variables.as_slice()].concat(),
             namespace: site.namespace.clone(),
             log: site.log.clone(),
         }

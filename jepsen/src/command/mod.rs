@@ -4,6 +4,7 @@ pub(crate) mod check;
 pub(crate) mod doctor;
 pub(crate) mod janitor;
 pub(crate) mod run;
+pub(crate) mod sabotage;
 
 use std::fmt::Display;
 use std::io::{self, Write};

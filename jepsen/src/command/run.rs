@@ -90,7 +90,7 @@ pub(crate) struct ScenarioArguments {
     name: Option<String>,
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let number = text.strip_suffix('s').unwrap_or(text);
     number
         .parse()
@@ -157,6 +157,8 @@ impl Common {
             environment: ground,
             engine: self.engine,
             binary,
+            flags: Vec::new(),
+            variables: Vec::new(),
             janitor: std::env::current_exe()?,
             dir: std::path::absolute(self.dir.unwrap_or(named))?,
             partitions: self.partitions,

@@ -24,7 +24,9 @@ use crate::recorder::Recorder;
 use crate::workload::with;
 
 /// How long everything may take to be whole.
-const HEAL_PATIENCE: Duration = Duration::from_mins(1);
+pub(super) const HEAL_PATIENCE: Duration = Duration::from_mins(1);
+/// The same where something is known not to be: only what can still be seen is looked at.
+pub(super) const BROKEN_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a healthy partition may take to accept a write, and a page to be read.
 const SERVE_PATIENCE: Duration = Duration::from_secs(30);
 /// Records of one page.
@@ -43,6 +45,8 @@ pub(super) struct Finale {
     pub(super) group: Option<&'static str>,
     pub(super) dice: ChaCha8Rng,
     pub(super) process: u32,
+    /// How long everything may take to be whole.
+    pub(super) patience: Duration,
 }
 
 impl Finale {
@@ -77,7 +81,7 @@ impl Finale {
                 Life::None | Life::Ended(_) => self.cluster.start(id).await?,
             }
         }
-        let deadline = Instant::now() + HEAL_PATIENCE;
+        let deadline = Instant::now() + self.patience;
         let lasting = |error: io::Error| Trouble::Lasting(format!("after all was healed: {error}"));
         self.cluster.until_healthy(deadline).await.map_err(lasting)?;
         self.cluster.until_in_sync(deadline).await.map_err(lasting)

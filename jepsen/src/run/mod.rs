@@ -39,7 +39,7 @@ use crate::fault::{self, Arena, Budget, Stage, Trouble};
 use crate::history::{Header, Key, SubscribedBy};
 use crate::recorder::{Recorder, Tally};
 use crate::workload::{GROUP, Load, Rules, Workload, dice};
-use finale::Finale;
+use finale::{BROKEN_PATIENCE, Finale, HEAL_PATIENCE};
 use progress::{PULSE, pulse, say};
 
 /// The topic that everything is about.
@@ -75,6 +75,10 @@ pub struct Settings {
     pub engine: String,
     /// The server's binary.
     pub binary: PathBuf,
+    /// More flags for every node.
+    pub flags: Vec<String>,
+    /// More variables of every node's environment.
+    pub variables: Vec<(String, String)>,
     /// This crate's own, for the janitor.
     pub janitor: PathBuf,
     /// Where history, schedule and logs go.
@@ -131,7 +135,12 @@ async fn play(settings: &Settings, mut environment: Environment) -> io::Result<E
     let product = Product {
         binary: settings.binary.clone(),
         engine: settings.engine.clone(),
-        flags: vec!["--segment-bytes".to_owned(), SEGMENT_BYTES.to_string()],
+        flags: if settings.flags.is_empty() {
+            vec!["--segment-bytes".to_owned(), SEGMENT_BYTES.to_string()]
+        } else {
+            settings.flags.clone()
+        },
+        variables: settings.variables.clone(),
         topic: TOPIC.to_owned(),
         partitions: settings.partitions,
     };
@@ -177,6 +186,7 @@ async fn play(settings: &Settings, mut environment: Environment) -> io::Result<E
         group: (settings.workload == Workload::Group).then_some(GROUP),
         dice: dice(settings.seed, FINALE_STREAM),
         process: 0,
+        patience: if lasting.is_empty() { HEAL_PATIENCE } else { BROKEN_PATIENCE },
     };
     match finale.play().await {
         Ok(()) => {}
@@ -201,6 +211,8 @@ fn header(settings: &Settings, environment: &Environment, cluster: &Cluster) -> 
     };
     cluster.describe(&mut header);
     header.required_faults = settings.required.iter().map(|kind| kind.name().to_owned()).collect();
+    // That workload changes how long records are kept; in the others they are for ever.
+    header.keeps_all = settings.workload != Workload::Topics;
     header.final_replicas = u32::from(settings.nodes);
     header
 }

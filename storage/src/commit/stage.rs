@@ -87,7 +87,8 @@ impl Stage {
     /// Notes what an append asks for.
     pub(super) fn ask(&mut self, policy: FlushPolicy, records: u64, now: Instant) {
         self.records += records;
-        let policy = if planted!(AckBeforeFsync) { FlushPolicy::Os } else { policy };
+        let is_early = planted!(AckBeforeFsync) && records > 0;
+        let policy = if is_early { FlushPolicy::Os } else { policy };
         let need = match policy {
             FlushPolicy::Always => Need::Now,
             FlushPolicy::Os => Need::Never,
