@@ -393,7 +393,9 @@ impl Group {
         if planted!(TwoOwners) {
             let firsts: Partitions =
                 shares.values().filter_map(|share| share.0.first().cloned()).collect();
-            shares.values_mut().for_each(|share| share.0.extend(firsts.iter().cloned()));
+            for share in shares.values_mut() {
+                share.0.extend(firsts.iter().cloned());
+            }
         }
         for (id, member) in &mut self.members {
             let share = shares.remove(id).unwrap_or_default().0;

@@ -1,16 +1,16 @@
-//! `trimmed-too-far`: where nothing limits what is kept ([`keeps_all`](crate::history::Header::keeps_all)), a log
-//! starts no further on than somebody had asked to trim it to. Without it a retention that takes too much would
+//! `trimmed-too-far`: where only trims take records away ([`Kept::UntilTrimmed`](crate::history::Kept)), a log starts
+//! no further on than somebody had asked to trim it to. Without it a retention that takes too much would
 //! excuse every loss: what lies below the log start counts as trimmed.
 
 use super::anomaly::{Found, Name, Proof};
 use super::floors::Floors;
-use crate::history::Key;
+use crate::history::{Kept, Key};
 use crate::index::{Index, MarkKind, MetadataBody};
 
 /// Looks for them.
 pub(super) fn check(index: &Index) -> Found {
     let mut found = Found::default();
-    if !index.header.keeps_all {
+    if index.header.kept == Kept::Limited {
         return found;
     }
     let mut asked = Floors::<Key>::new();
@@ -37,7 +37,7 @@ pub(super) fn check(index: &Index) -> Found {
 mod tests {
     use super::check;
     use crate::history::Kind::{Fail, Ok};
-    use crate::history::Operation;
+    use crate::history::{Kept, Operation};
     use crate::model::tale::{Tale, X, poll};
 
     fn told(tale: Tale, log_start: u64) -> Tale {
@@ -48,7 +48,7 @@ mod tests {
 
     fn keeping_all() -> Tale {
         let mut tale = Tale::new();
-        tale.header.keeps_all = true;
+        tale.header.kept = Kept::UntilTrimmed;
         tale
     }
 

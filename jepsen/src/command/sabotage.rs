@@ -20,15 +20,15 @@ use super::{failed, say};
 /// Where cargo builds the server with the bugs in it: beside the one without, never over it.
 const TARGET: &str = "target/sabotage";
 
+/// Stands for the controls where bugs are named.
+const CONTROL: &str = "control";
+
 /// What `sabotage` takes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Only these bugs, with commas; all if missing, `none` for the controls alone
+    /// Only these bugs, with commas, and no controls unless `control` is among them; all if missing
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     only: Vec<String>,
-    /// No controls
-    #[arg(long)]
-    no_control: bool,
     /// How long a bug is hunted, in seconds: the run that is under way then is the last
     #[arg(long, default_value = "120", value_parser = seconds)]
     time: Duration,
@@ -91,8 +91,9 @@ fn hunt(arguments: &Arguments) -> io::Result<Table> {
     let workloads = [Workload::Log, Workload::Idempotent, Workload::Group];
     let controls = workloads.into_iter().map(|workload| Hunt::Control(workload, &all));
     let bugs = trials.into_iter().map(Hunt::Bug);
+    let controlled = arguments.only.is_empty() || arguments.only.iter().any(|it| it == CONTROL);
     let mut table = Table::default();
-    for hunt in controls.filter(|_| !arguments.no_control).chain(bugs) {
+    for hunt in controls.filter(|_| controlled).chain(bugs) {
         let catch = hunt.go(&ground, arguments.time);
         tell(&catch);
         table.catches.push(catch);
@@ -135,7 +136,7 @@ fn wanted(names: &[String]) -> io::Result<Vec<&'static Trial>> {
         let trial = Bug::named(name).and_then(Trial::of);
         trial.ok_or_else(|| io::Error::other(format!("no planted bug {name:?}; see --list")))
     };
-    names.iter().filter(|name| *name != "none").map(trial).collect()
+    names.iter().filter(|name| *name != CONTROL).map(trial).collect()
 }
 
 /// The server with all bugs in it, all of them asleep. Never in the directory of the one that is used.

@@ -41,6 +41,24 @@ pub enum GroupProtocol {
     Cooperative,
 }
 
+/// What takes records away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kept {
+    /// Retention as well as trims, so a log may start anywhere.
+    #[default]
+    Limited,
+    /// Only trims that a client asks for.
+    UntilTrimmed,
+}
+
+impl Kept {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    fn is_limited(&self) -> bool {
+        *self == Self::Limited
+    }
+}
+
 /// What a reader must know of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -69,9 +87,9 @@ pub struct Header {
     /// Faults that must have had an effect, or the run proves nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub required_faults: Vec<String>,
-    /// Whether no record goes but by a trim that a client asks for.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub keeps_all: bool,
+    /// What takes records away.
+    #[serde(skip_serializing_if = "Kept::is_limited")]
+    pub kept: Kept,
     /// How many replicas of each partition are read at the end; 0 if the run plans no final reads.
     pub final_replicas: u32,
 }
@@ -89,7 +107,7 @@ impl Default for Header {
             group_protocol: GroupProtocol::Cooperative,
             ww_deps: true,
             required_faults: Vec::new(),
-            keeps_all: false,
+            kept: Kept::Limited,
             final_replicas: 0,
         }
     }

@@ -25,7 +25,7 @@ mod writer;
 
 pub use event::{Attempt, Detail, Event, Kind, Outcome, Process, ProducerStamp, ReadMode};
 pub use group::{Commit, Committed, GroupView, Membership};
-pub use header::{GroupProtocol, Header, Partition, SubscribedBy};
+pub use header::{GroupProtocol, Header, Kept, Partition, SubscribedBy};
 pub use micro::{Alien, Key, Micro, Polled, Seen, Sent};
 pub use nemesis::{Fault, FaultStage, Leadership, NodeState, State};
 pub use operation::{Operation, Setting, Topic};

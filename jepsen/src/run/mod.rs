@@ -36,7 +36,7 @@ use crate::client::Client;
 use crate::cluster::{Cluster, Product};
 use crate::environment::{Environment, Host, Janitor, Kind, Plan};
 use crate::fault::{self, Arena, Budget, Stage, Trouble};
-use crate::history::{Header, Key, SubscribedBy};
+use crate::history::{Header, Kept, Key, SubscribedBy};
 use crate::recorder::{Recorder, Tally};
 use crate::workload::{GROUP, Load, Rules, Workload, dice};
 use finale::{BROKEN_PATIENCE, Finale, HEAL_PATIENCE};
@@ -203,6 +203,11 @@ fn header(settings: &Settings, environment: &Environment, cluster: &Cluster) -> 
         seed: settings.seed,
         workload: settings.workload.to_string(),
         environment: environment.describe(),
+        kept: match settings.workload {
+            // It changes how long they are.
+            Workload::Topics => Kept::Limited,
+            Workload::Log | Workload::Idempotent | Workload::Group => Kept::UntilTrimmed,
+        },
         subscribed_by: match settings.workload {
             Workload::Group => SubscribedBy::Subscribe,
             Workload::Log | Workload::Idempotent | Workload::Topics => SubscribedBy::Assign,
@@ -211,8 +216,6 @@ fn header(settings: &Settings, environment: &Environment, cluster: &Cluster) -> 
     };
     cluster.describe(&mut header);
     header.required_faults = settings.required.iter().map(|kind| kind.name().to_owned()).collect();
-    // That workload changes how long records are kept; in the others they are for ever.
-    header.keeps_all = settings.workload != Workload::Topics;
     header.final_replicas = u32::from(settings.nodes);
     header
 }

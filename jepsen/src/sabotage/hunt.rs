@@ -149,12 +149,13 @@ impl Hunt<'_> {
     }
 
     fn run(&self, ground: &Ground, seed: u64) -> io::Result<Finding> {
+        let nothing: &[&str] = &[];
         let (workload, partitions, flags, variables, load) = match self {
             Self::Bug(trial) => {
                 let planted = (VARIABLE.to_owned(), trial.bug.name().to_owned());
                 (trial.workload, trial.partitions, trial.flags, vec![planted], trial.load)
             }
-            Self::Control(workload, _) => (*workload, 4, &[] as &[&str], Vec::new(), LOAD),
+            Self::Control(workload, _) => (*workload, 4, nothing, Vec::new(), LOAD),
         };
         let schedule = self.schedule(seed);
         let folder = format!("{}-{seed}", self.name().replace([' ', '(', ')'], ""));
