@@ -36,7 +36,7 @@ struct Own {
 pub(super) struct Cost {
     /// Of all brokers together.
     pub(super) broker_cpu_seconds_per_million: Option<f64>,
-    pub(super) client_cpu_seconds_per_million: f64,
+    pub(super) client_cpu_seconds_per_million: Option<f64>,
     /// Written to disks by all brokers, for each byte of a value that was acknowledged.
     pub(super) disk_bytes_per_payload_byte: Option<f64>,
     /// The same for each copy of it: 1 is the least.
@@ -73,9 +73,9 @@ impl Reading {
         (done, window, replicas): (&Interval, Duration, u32),
         nodes: Option<&Nodes>,
     ) -> Cost {
-        let millions = (rounded(done.records) / 1e6).max(f64::MIN_POSITIVE);
+        let millions = (done.records > 0).then(|| rounded(done.records) / 1e6);
         let own = self.own.zip(before.own);
-        let per_million = |cpu: Duration| cpu.as_secs_f64() / millions;
+        let per_million = |cpu: Duration| Some(cpu.as_secs_f64() / millions?);
         let written = own.map(|(now, before)| now.written.saturating_sub(before.written));
         let amplified = written
             .filter(|_| done.bytes > 0)
@@ -84,7 +84,7 @@ impl Reading {
         let pids = nodes.map(Nodes::pids).unwrap_or_default();
         Cost {
             broker_cpu_seconds_per_million: own
-                .map(|(now, before)| per_million(now.cpu.saturating_sub(before.cpu))),
+                .and_then(|(now, before)| per_million(now.cpu.saturating_sub(before.cpu))),
             client_cpu_seconds_per_million: per_million(
                 self.client_cpu.saturating_sub(before.client_cpu),
             ),

@@ -21,10 +21,14 @@ mod consumer;
 mod cost;
 mod course;
 mod crew;
+mod failover;
+mod html;
+mod idle;
 mod ledger;
 mod meter;
 mod nodes;
 mod options;
+mod plot;
 mod process;
 mod producer;
 mod readback;
@@ -35,6 +39,7 @@ mod request;
 mod roof;
 mod run;
 mod site;
+mod steady;
 
 use super::demo::asked_to_stop;
 use super::exit::Exit;
@@ -42,8 +47,10 @@ use super::failure::Failure;
 use super::output::Output;
 use crate::client::Client;
 use clap::Subcommand;
+use failover::FailoverReport;
+use idle::IdleReport;
 use nodes::{Nodes, NodesArgs};
-use options::{ReadArgs, ScanArgs, WriteArgs};
+use options::{FailoverArgs, IdleArgs, ReadArgs, ScanArgs, WriteArgs};
 use report::{Delivered, Report};
 use run::{Job, Kind, Place};
 
@@ -54,7 +61,9 @@ Examples:
   ottla bench produce --demo                                 three nodes of its own, as fast as they go
   ottla bench produce --demo --path json --batch 1000
   ottla bench produce --demo --path single --producers 64 --rate 2500
-  ottla bench produce --server a:8080 --duration 60s --html result.html")]
+  ottla bench e2e --demo --rate 10000 --batch 10 --html result.html
+  ottla bench produce --server a:8080 --duration 60s --format json
+  ottla bench failover --demo --times 30 --fault kill")]
 pub(super) enum BenchCommand {
     /// Write as fast as answers come, or at a rate
     Produce(Box<WriteArgs>),
@@ -64,6 +73,10 @@ pub(super) enum BenchCommand {
     E2e(Box<ReadArgs>),
     /// Write, while others read what was written before
     Mixed(Box<ScanArgs>),
+    /// Kill, stop and pause leaders: how long nothing is acknowledged, and whether anything is lost
+    Failover(FailoverArgs),
+    /// Many partitions that nobody uses: what they cost, and how long a killed node's have no leader
+    Idle(IdleArgs),
 }
 
 /// Measures, tells, and fails if what was consumed is not what was acknowledged.
@@ -91,12 +104,15 @@ pub(super) async fn run(
             let job = Job { kind: Kind::Mixed(*records), args: write, consumers: *consumers };
             measure(job, client, output).await
         }
+        BenchCommand::Failover(args) => failover(&args, client, output).await,
+        BenchCommand::Idle(args) => idle(&args, client, output).await,
     }
 }
 
 async fn measure(job: Job<'_>, client: &Client, output: &mut Output) -> Result<Exit, Failure> {
     job.args.load.check()?;
     job.args.span.check()?;
+    html::check(job.args.result.html.as_deref())?;
     let (nodes, client) = begin(&job.args.nodes, client, output).await?;
     let place = Place { client: &client, nodes: nodes.as_ref(), output };
     let report = tokio::select! {
@@ -104,7 +120,42 @@ async fn measure(job: Job<'_>, client: &Client, output: &mut Output) -> Result<E
         () = asked_to_stop() => Err(Failure::interrupted()),
     };
     end(nodes, output).await;
-    told(&report?, output)
+    let report = report?;
+    if let Some(path) = &job.args.result.html {
+        html::of_run(&report, path)?;
+    }
+    told(&report, output)
+}
+
+async fn failover(
+    args: &FailoverArgs,
+    client: &Client,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    html::check(args.html.as_deref())?;
+    let (mut nodes, client) = start(args.engine.clone(), client, output).await?;
+    let report = tokio::select! {
+        report = Box::pin(failover::run(args, &mut nodes, &client, output)) => report,
+        () = asked_to_stop() => Err(Failure::interrupted()),
+    };
+    end(Some(nodes), output).await;
+    let report = report?;
+    if let Some(path) = &args.html {
+        html::of_failover(&report, path)?;
+    }
+    output.result(&report, FailoverReport::shown)?;
+    report.check()
+}
+
+async fn idle(args: &IdleArgs, client: &Client, output: &mut Output) -> Result<Exit, Failure> {
+    let (nodes, client) = start(args.engine.clone(), client, output).await?;
+    let report = tokio::select! {
+        report = idle::run(args, &nodes, &client, output) => report,
+        () = asked_to_stop() => Err(Failure::interrupted()),
+    };
+    end(Some(nodes), output).await;
+    output.result(&report?, IdleReport::shown)?;
+    Ok(Exit::Done)
 }
 
 /// Our own nodes, or the cluster that is there.
@@ -116,13 +167,24 @@ async fn begin(
     if !args.demo {
         return Ok((None, client.clone()));
     }
+    let (nodes, client) = start(args.engine.clone(), client, output).await?;
+    Ok((Some(nodes), client))
+}
+
+/// Our own nodes, and a client of them.
+async fn start(
+    engine: Option<String>,
+    client: &Client,
+    output: &Output,
+) -> Result<(Nodes, Client), Failure> {
     output.note("starting three nodes");
+    let unnamed = Client::new(&[], client.timeout());
     let nodes = tokio::select! {
-        nodes = Nodes::start(args.engine.clone(), client) => nodes?,
+        nodes = Nodes::start(engine, &unnamed) => nodes?,
         () = asked_to_stop() => return Err(Failure::interrupted()),
     };
     let client = Client::new(&nodes.addresses(), client.timeout());
-    Ok((Some(nodes), client))
+    Ok((nodes, client))
 }
 
 async fn end(nodes: Option<Nodes>, output: &Output) {

@@ -1,10 +1,11 @@
 //! Where a benchmark runs: a cluster that is there, or three nodes of its own in a temporary directory.
 
-use crate::cli::demo::{self, Child, Plan};
+use crate::cli::demo::{self, Child, NodePlan, Plan};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::client::Client;
 use clap::Args;
+use rustix::process::{Pid, Signal, kill_process};
 use std::path::Path;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -34,6 +35,7 @@ pub(super) struct Nodes {
     plan: Plan,
     /// In the order of the plan.
     children: Vec<Child>,
+    engine: Option<String>,
     /// After the processes that write to it.
     data: TempDir,
 }
@@ -46,7 +48,7 @@ impl Nodes {
         let plan = Plan::load_or_make(data.path(), Some(NODES), demo::Ports::Any)?;
         let start = |node| Child::start(node, &plan, data.path(), engine.as_deref());
         let children: Result<Vec<Child>, Failure> = plan.nodes.iter().map(start).collect();
-        let nodes = Self { children: children?, plan, data };
+        let nodes = Self { children: children?, plan, engine, data };
         if let Err(failure) = nodes.healthy(client).await {
             nodes.stop().await;
             return Err(failure);
@@ -62,6 +64,11 @@ impl Nodes {
     /// `host:port` of each.
     pub(super) fn addresses(&self) -> Vec<String> {
         self.plan.nodes.iter().map(|node| node.http.clone()).collect()
+    }
+
+    /// `host:port` of one.
+    pub(super) fn address(&self, id: u64) -> Option<String> {
+        self.plan.nodes.iter().find(|node| node.id == id).map(|node| node.http.clone())
     }
 
     /// Process ids of those that live.
@@ -89,10 +96,35 @@ impl Nodes {
         ))
     }
 
+    /// Sends a signal to a node.
+    pub(super) fn signal(&self, id: u64, signal: Signal) {
+        let pid = self.child(id).and_then(Child::pid);
+        if let Some(pid) = pid.and_then(|pid| Pid::from_raw(pid.cast_signed())) {
+            // It may have died by itself just now.
+            kill_process(pid, signal).ok();
+        }
+    }
+
+    /// Waits until a node that was told to end has ended, and starts it again.
+    pub(super) async fn restart(&mut self, id: u64) -> Result<(), Failure> {
+        let (plan, engine, data) = (&self.plan, self.engine.as_deref(), self.data.path());
+        let pairs = self.children.iter_mut().zip(&plan.nodes);
+        for (child, node) in pairs.filter(|(_, node)| node.id == id) {
+            drop(child.death().await);
+            *child = Child::start(node, plan, data, engine)?;
+        }
+        Ok(())
+    }
+
     /// Kills all; the directory goes with them.
     pub(super) async fn stop(mut self) {
         for child in &mut self.children {
             child.kill().await;
         }
+    }
+
+    fn child(&self, id: u64) -> Option<&Child> {
+        let is_it = |(_, node): &(&Child, &NodePlan)| node.id == id;
+        self.children.iter().zip(&self.plan.nodes).find(is_it).map(|(child, _)| child)
     }
 }

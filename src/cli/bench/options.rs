@@ -1,7 +1,9 @@
 //! What a benchmark can be told, and what it refuses.
 
 use super::batch::Batch;
+use super::failover::Fault;
 use super::nodes::NodesArgs;
+use super::steady;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::span;
@@ -125,6 +127,48 @@ pub(in crate::cli) struct ScanArgs {
     pub(super) records: u64,
 }
 
+/// Options of `failover`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+After each fault the leader comes back, and the cluster gives it its partition back: that is the planned
+transfer, whose gap is measured too. There is no call that asks for one.")]
+pub(in crate::cli) struct FailoverArgs {
+    /// Start three nodes in a temporary directory: leaders are killed, so nothing else will do
+    #[arg(long, required = true)]
+    demo: bool,
+    /// Storage engine of these nodes: segment or sled [default: segment]
+    #[arg(long, value_name = "ENGINE", value_parser = ["segment", "sled"])]
+    pub(super) engine: Option<String>,
+    /// How often each (1 to 1000)
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(super) times: u32,
+    /// How the leader goes
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "kill,terminate,pause")]
+    pub(super) fault: Vec<Fault>,
+    /// Also write the result as one page with plots
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
+}
+
+/// Options of `idle`.
+#[derive(Debug, Clone, Args)]
+pub(in crate::cli) struct IdleArgs {
+    /// Start three nodes in a temporary directory: it is their processes that are measured
+    #[arg(long, required = true)]
+    demo: bool,
+    /// Storage engine of these nodes: segment or sled [default: segment]
+    #[arg(long, value_name = "ENGINE", value_parser = ["segment", "sled"])]
+    pub(super) engine: Option<String>,
+    /// Partitions, each with three replicas (1 to 10000; 1000 a topic)
+    #[arg(long, short, value_name = "N", default_value_t = 300)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(super) partitions: u32,
+    /// How long the nodes are watched
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = span::parse)]
+    pub(super) duration: Duration,
+}
+
 /// When a request counts as done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum AcksArg {
@@ -241,6 +285,22 @@ impl LoadArgs {
 }
 
 impl Load {
+    /// One record at a time into one partition.
+    pub(super) fn one_record() -> Self {
+        Self {
+            path: Path::Raw,
+            record_bytes: steady::RECORD_BYTES,
+            records_per_request: 1,
+            partitions: 1,
+            replication_factor: None,
+            producers: 1,
+            acks: Acks::Quorum,
+            flush: Flush::Always,
+            compression: Compression::None,
+            records_per_second: None,
+        }
+    }
+
     /// Bytes of values in one request.
     pub(super) fn request_bytes(&self) -> usize {
         self.record_bytes * self.records_per_request

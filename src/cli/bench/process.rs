@@ -21,9 +21,19 @@ pub(super) fn written_bytes(id: u32) -> u64 {
     io.lines().find_map(|line| line.strip_prefix("write_bytes: ")).map_or(0, number)
 }
 
+/// Bytes of memory that it has now.
+pub(super) fn resident_bytes(id: u32) -> u64 {
+    status(id, "VmRSS:")
+}
+
 /// The most bytes of memory that it ever had.
 pub(super) fn resident_bytes_max(id: u32) -> u64 {
     status(id, "VmHWM:")
+}
+
+/// How many threads it has now.
+pub(super) fn threads(id: u32) -> usize {
+    fs::read_dir(format!("/proc/{id}/task")).map_or(0, Iterator::count)
 }
 
 fn status(id: u32, name: &str) -> u64 {
@@ -43,7 +53,8 @@ mod tests {
     #[test]
     fn this_process_has_used_something() {
         let id = std::process::id();
-        assert!(resident_bytes_max(id) > 0);
+        assert!(resident_bytes(id) > 0 && resident_bytes_max(id) >= resident_bytes(id));
+        assert!(threads(id) > 0);
         assert_eq!((cpu(u32::MAX), written_bytes(u32::MAX)), (Duration::ZERO, 0));
     }
 }

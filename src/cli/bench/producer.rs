@@ -57,9 +57,12 @@ pub(super) struct Producer {
 }
 
 /// What became of a request.
-enum Fate {
+pub(super) enum Fate {
+    /// It is done.
     Acknowledged,
+    /// Nobody knows.
     Unknown,
+    /// It certainly is not, and may be sent again.
     Refused,
 }
 
@@ -152,7 +155,8 @@ impl Producer {
     }
 }
 
-fn judge(answer: &Answer) -> Result<Fate, String> {
+/// By the table above; the error of what cannot succeed.
+pub(super) fn judge(answer: &Answer) -> Result<Fate, String> {
     match answer.status {
         200 | 202 => return Ok(Fate::Acknowledged),
         207 => return Ok(Fate::Unknown),

@@ -33,6 +33,14 @@ pub(super) struct Shelf {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Sum(u64);
 
+/// What is shown of a partition.
+pub(super) enum Item<'a> {
+    /// A batch; its records come next.
+    Batch(&'a RecordBatch),
+    /// A record's value.
+    Record(&'a [u8]),
+}
+
 /// A topic, read.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Readback {
@@ -70,9 +78,22 @@ async fn partition_of(
     partition: u32,
     unknown: &Unknown,
 ) -> Result<(Consumed, Shelf), Failure> {
-    let mut consumed = Consumed::default();
+    let (mut consumed, mut sum) = (Consumed::default(), Sum::default());
+    let end = walk(site, partition, |item| match item {
+        Item::Batch(batch) => sum.add(batch),
+        Item::Record(value) => consumed.take(value, unknown),
+    })
+    .await?;
+    Ok((consumed, Shelf { end, sum }))
+}
+
+/// Shows everything of a partition, from its beginning to its end now, which it gives.
+pub(super) async fn walk(
+    site: &Site,
+    partition: u32,
+    mut visit: impl FnMut(Item<'_>),
+) -> Result<u64, Failure> {
     let end = site.client.ends(&site.topic, PartitionId(partition)).await?.high_watermark;
-    let mut shelf = Shelf { end, sum: Sum::default() };
     let mut next = 0;
     while next < end {
         let page = fetch(site, partition, next, Duration::ZERO).await?;
@@ -81,11 +102,10 @@ async fn partition_of(
             if batch.base_offset() >= end.cast_signed() {
                 break;
             }
-            shelf.sum.add(&batch);
+            visit(Item::Batch(&batch));
             let records = batch.decode(INFLATED_BYTES_MAX).map_err(damaged)?;
             for record in &records {
-                let record = record.map_err(damaged)?;
-                consumed.take(record.value.unwrap_or_default(), unknown);
+                visit(Item::Record(record.map_err(damaged)?.value.unwrap_or_default()));
             }
         }
         if page.log_start > 0 || page.next <= next {
@@ -97,7 +117,7 @@ async fn partition_of(
         }
         next = page.next;
     }
-    Ok((consumed, shelf))
+    Ok(end)
 }
 
 /// A page from a partition's leader, or through whoever answers; again until the time is up.

@@ -184,7 +184,7 @@ impl Report {
         let mut table = Table::new(["COST", ""]).numbers([1]);
         for (name, value) in [
             ("CPU s per million records, brokers", shown(cost.broker_cpu_seconds_per_million)),
-            ("CPU s per million records, client", shown(Some(cost.client_cpu_seconds_per_million))),
+            ("CPU s per million records, client", shown(cost.client_cpu_seconds_per_million)),
             ("disk bytes per payload byte, all copies", shown(cost.disk_bytes_per_payload_byte)),
             ("disk bytes per payload byte, each copy", shown(cost.disk_bytes_per_copied_byte)),
             ("flushes per second, all brokers", shown(cost.flushes_per_second)),

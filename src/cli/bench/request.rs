@@ -13,6 +13,9 @@ use storage::batch::BatchBuilder;
 /// A record of a batch takes a few bytes beside its value.
 const FRAME_BYTES: usize = 16;
 
+/// Ready batches.
+pub(super) const BATCHES: &str = "application/vnd.kafka.recordbatch.v2";
+
 /// A request, and what it holds.
 #[derive(Debug)]
 pub(super) struct Request {
@@ -68,7 +71,7 @@ impl Writer {
             batch.push(now, None, Some(&self.value), std::iter::empty());
         }
         let batch = batch.finish(self.load.compression).into_bytes();
-        ("application/vnd.kafka.recordbatch.v2", batch, tally)
+        (BATCHES, batch, tally)
     }
 
     fn json(&mut self, due_us: u64) -> (&'static str, Bytes, Tally) {
