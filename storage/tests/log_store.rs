@@ -225,6 +225,22 @@ fn checkpoints_come_back_whole_or_not_at_all() {
     }
 }
 
+/// A power cut may leave the note of what was committed and lose the entries it speaks of, with the cut that made
+/// room for them. What an older leader had left there was never committed.
+#[test]
+fn a_tail_of_an_older_term_is_not_taken_for_committed() {
+    for engine in ENGINES {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path(), engine);
+        let log = store.log(GROUP).unwrap();
+        fill(&log, 3);
+        log.save_committed(Some(position(2, 8))).unwrap();
+        drop((log, store));
+        let store = open(dir.path(), engine);
+        assert_eq!(store.log(GROUP).unwrap().committed().unwrap(), None);
+    }
+}
+
 #[test]
 fn nothing_is_reported_beyond_the_end_of_the_log() {
     for engine in ENGINES {

@@ -156,7 +156,8 @@ impl RaftLogStorage<Types> for LogStore {
     }
 
     async fn read_committed(&mut self) -> io::Result<Option<LogId>> {
-        // The log never answers a position beyond its last entry; openraft would not start on one.
+        // The log answers only what it surely has: openraft would not start on a position beyond its last entry,
+        // and would never let go of a wrong entry below it.
         Ok(self.replica.log.committed()?.map(log_id))
     }
 

@@ -178,7 +178,9 @@ impl Log {
     pub fn save_committed(&self, committed: Option<Position>) -> io::Result<()> {
         self.core.save_committed(committed)
     }
-    /// How far it had committed, never beyond the last entry of the log.
+    /// How far it had surely committed. The note is not ordered with the log: after a power cut it may speak of
+    /// entries that the log has lost, while the log has a tail that they had replaced. That tail is never taken
+    /// for committed: openraft would not let a leader replace it again.
     pub fn committed(&self) -> io::Result<Option<Position>> {
         self.core.committed()
     }
@@ -259,7 +261,10 @@ impl Core {
 
     fn committed(&self) -> io::Result<Option<Position>> {
         let row = self.backing.state.get(Table::Committed, &group_key(self.group()))?;
-        let committed: Option<Position> = row.map(|row| codec::decode(&row)).transpose()?;
-        Ok(committed.min(self.lock().last))
+        let Some(row) = row else { return Ok(None) };
+        let committed: Position = codec::decode(&row)?;
+        let inner = self.lock();
+        let purged = inner.purged.map(|purged| purged.position);
+        Ok(inner.terms.surely_committed(committed).or(purged))
     }
 }

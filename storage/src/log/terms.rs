@@ -45,6 +45,20 @@ impl Terms {
         self.0.retain(|(_, last)| *last >= first);
     }
 
+    /// The last entry that is surely among those that were committed when `committed` was: one of the same term,
+    /// at or before it. A term has one leader and that has one log, so whoever has an entry of it has all
+    /// before. An entry of an older term may be a tail that nobody else has.
+    ///
+    /// | the log has of the term of `committed` | |
+    /// |---|---|
+    /// | an entry there or beyond | `committed` |
+    /// | entries before it only | the last of them |
+    /// | none | unknown |
+    pub(crate) fn surely_committed(&self, committed: Position) -> Option<Position> {
+        let (term, last) = self.0.iter().find(|(term, _)| *term == committed.term)?;
+        Some(Position::new(*term, committed.index.min(*last)))
+    }
+
     /// The last index of each term.
     pub(crate) fn as_slice(&self) -> &[(Term, Index)] {
         &self.0
@@ -61,6 +75,19 @@ mod tests {
             terms.push(Position::new(Term::new(*term), Index::new(*index)));
         }
         terms
+    }
+
+    #[test]
+    fn only_entries_of_the_term_that_committed_are_surely_committed() {
+        let log = terms(&[(1, 0), (1, 1), (3, 2), (3, 3)]);
+        let surely = |term, index| {
+            let found = log.surely_committed(Position::new(Term::new(term), Index::new(index)));
+            found.map(|found| (found.term.get(), found.index.get()))
+        };
+        assert_eq!(surely(3, 2), Some((3, 2)));
+        assert_eq!(surely(3, 9), Some((3, 3)));
+        assert_eq!(surely(4, 3), None);
+        assert_eq!(surely(4, 9), None);
     }
 
     #[test]
