@@ -203,11 +203,15 @@ pub const TRIALS: &[Trial] = &[
         &[(1_500, Kind::KillLeader, 300), (2_000, Kind::PauseLeader, 300)],
         TWICE,
     ),
-    group(
-        Bug::NoGenerationCheck,
-        &[],
-        &[Sign::Anomaly(Name::Unfenced), Sign::Anomaly(Name::NonlinearCommit)],
-    ),
+    Trial {
+        // Some member has to oversleep, and then commit what another has by then.
+        load: 60,
+        ..group(
+            Bug::NoGenerationCheck,
+            &[],
+            &[Sign::Anomaly(Name::Unfenced), Sign::Anomaly(Name::NonlinearCommit)],
+        )
+    },
     group(
         Bug::CommitInMemory,
         &[(4_000, Kind::KillCoordinator, 300), (5_000, Kind::KillCoordinator, 300)],
