@@ -183,16 +183,7 @@ async fn leadership_is_handed_to_the_follower_that_was_named() {
     cluster.settle(1).await;
     let leader = cluster.leader(1).await;
     let to = cluster.ids().into_iter().find(|node| *node != leader).unwrap();
-    until("the follower is in sync", async || {
-        let replicas = cluster.group(leader, 1).replicas()?;
-        replicas.iter().any(|replica| replica.node == to && replica.in_sync).then_some(())
-    })
-    .await;
-    cluster.group(leader, 1).transfer_leader(to).await.unwrap();
-    until("the follower leads", async || {
-        matches!(cluster.group(to, 1).role(), Role::Leading { .. }).then_some(())
-    })
-    .await;
+    cluster.make_lead(to, 1).await;
     assert_eq!(cluster.produce(1, &["b"]).await.get(), 1);
     invariants::check(&cluster, 1);
 }

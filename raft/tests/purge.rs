@@ -14,7 +14,7 @@ mod harness;
 mod invariants;
 
 use harness::{COUNT_RECORDS, Cluster, command, records, soon, until};
-use raft::{FlushPolicy, Group, GroupHealth, Index, NodeId, Offset, Outcome, Role};
+use raft::{FlushPolicy, Group, GroupHealth, Index, NodeId, Offset, Outcome};
 use storage::EngineKind;
 
 /// Small, so that a few records fill one.
@@ -75,8 +75,7 @@ async fn a_follower_catches_up_through_the_marker(engine: EngineKind) {
     assert_eq!(cluster.values(away, 1).await.len(), 15);
     invariants::check(&cluster, 1);
     // Its machine knows of the batches it never saw, from the checkpoint.
-    cluster.group(leader, 1).transfer_leader(away).await.unwrap();
-    until("it leads", async || matches!(back.role(), Role::Leading { .. }).then_some(())).await;
+    cluster.make_lead(away, 1).await;
     let Outcome::Appended(counted) = back.propose(command(COUNT_RECORDS), soon()).await else {
         panic!("not counted")
     };

@@ -401,6 +401,21 @@ impl Cluster {
         self.leader_among(group, &self.running()).await
     }
 
+    /// Makes a node lead a group. A transfer is a request, not a promise: a candidate on a busy machine may
+    /// lose its election, and then another leads, which is asked in its turn.
+    pub async fn make_lead(&self, node: NodeId, group: u64) {
+        until(&format!("node {node} leads group {group}"), async || {
+            let leader = self.leader(group).await;
+            if leader == node {
+                return Some(());
+            }
+            // Refused while that node is not in sync.
+            drop(self.group(leader, group).transfer_leader(node).await);
+            None
+        })
+        .await;
+    }
+
     /// Proposes records at whoever leads until one takes them.
     pub async fn produce(&self, group: u64, values: &[&str]) -> Offset {
         let deadline = soon();
