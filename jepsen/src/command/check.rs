@@ -8,10 +8,10 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use jepsen::check::{Summary, Verdict};
-use jepsen::history::{Header, Reader, Writer, edn};
+use jepsen::history::{Reader, Writer, edn};
 use jepsen::index::Index;
 use jepsen::model::{self, Shape, Workload};
-use jepsen::report::{Excerpt, Report};
+use jepsen::report::{Excerpt, Failovers, Report};
 
 use super::{UNKNOWN, failed, say};
 
@@ -118,9 +118,10 @@ pub(crate) fn judge(arguments: &Arguments) -> Result<Verdict, Box<dyn Error>> {
     let seconds = began.elapsed().as_secs_f64();
     // A second pass for the lines around the anomalies: the index keeps none.
     let excerpt = Excerpt::read(&summary, open(&arguments.history)?)?;
+    let report = Report { index: &index, summary: &summary, excerpt: &excerpt };
     match arguments.format {
-        Format::Text => tell(&index.header, &summary),
-        Format::Json => say(serde_json::to_string_pretty(&summary)?),
+        Format::Text => tell(&index, &summary),
+        Format::Json => say(report.json()?),
     }
     if arguments.measure {
         let operations = index.ops.len();
@@ -130,12 +131,11 @@ pub(crate) fn judge(arguments: &Arguments) -> Result<Verdict, Box<dyn Error>> {
     if let Some(to) = &arguments.edn {
         edn::export(open(&arguments.history)?, BufWriter::new(File::create(to)?))?;
     }
-    let report = Report { index: &index, summary: &summary, excerpt: &excerpt };
     if let Some(to) = &arguments.html {
         std::fs::write(to, report.html())?;
     }
     if let Some(to) = &arguments.json {
-        std::fs::write(to, serde_json::to_string_pretty(&summary)?)?;
+        std::fs::write(to, report.json()?)?;
     }
     if let Some(to) = &arguments.junit {
         std::fs::write(to, report.junit())?;
@@ -143,7 +143,8 @@ pub(crate) fn judge(arguments: &Arguments) -> Result<Verdict, Box<dyn Error>> {
     Ok(summary.verdict)
 }
 
-fn tell(header: &Header, summary: &Summary) {
+fn tell(index: &Index, summary: &Summary) {
+    let header = &index.header;
     say(format_args!("{}: {} events, {:.1} s", summary.verdict, summary.events, summary.seconds));
     say(format_args!("acknowledged {}, lost {}", summary.acknowledged, summary.lost));
     for reason in &summary.reasons {
@@ -152,6 +153,9 @@ fn tell(header: &Header, summary: &Summary) {
     for (name, coverage) in &summary.faults {
         let (injected, effective) = (coverage.injected, coverage.effective);
         say(format_args!("  fault {name}: {injected} injected, {effective} with effect"));
+    }
+    for (name, waits) in &Failovers::of(index).by_fault {
+        say(format_args!("  failover after {name}: {waits}"));
     }
     for (name, count) in &summary.allowed {
         say(format_args!("  allowed {name}: {count}"));

@@ -1,4 +1,4 @@
-//! When partitions took no records, and how soon after a fault they did again.
+//! When partitions took no records.
 
 use std::collections::BTreeMap;
 
@@ -21,19 +21,6 @@ pub struct Gap {
     pub to: u64,
     /// The faults that were at work, or had been healed shortly before.
     pub causes: Vec<String>,
-}
-
-/// How soon a partition acknowledged again what was sent after a fault had hit it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failover {
-    /// The fault.
-    pub fault: String,
-    /// The partition.
-    pub key: Key,
-    /// When the fault came.
-    pub at: u64,
-    /// How long it took.
-    pub nanos: u64,
 }
 
 /// A fault from its injection to its healing.
@@ -71,7 +58,7 @@ pub(super) fn spans(index: &Index) -> Vec<Span<'_>> {
 }
 
 /// Acknowledgements per partition, ascending: when sent, when acknowledged.
-fn acks(index: &Index) -> BTreeMap<Key, Vec<(u64, u64)>> {
+pub(super) fn acks(index: &Index) -> BTreeMap<Key, Vec<(u64, u64)>> {
     let mut acks: BTreeMap<Key, Vec<(u64, u64)>> = BTreeMap::new();
     for op in index.ops.iter().filter(|op| op.outcome == Outcome::Ok) {
         let mut last = None;
@@ -133,37 +120,14 @@ pub fn gaps(index: &Index) -> Vec<Gap> {
     gaps
 }
 
-/// All failovers, in the order of the faults.
-pub fn failovers(index: &Index) -> Vec<Failover> {
-    let acks = acks(index);
-    let mut failovers = Vec::new();
-    for span in spans(index) {
-        for key in span.keys {
-            let after = acks.get(key).map(Vec::as_slice).unwrap_or_default();
-            let first =
-                after.iter().filter(|(sent, _)| *sent >= span.from).map(|(_, acked)| *acked).min();
-            if let Some(acked) = first {
-                let fault = span.name.to_owned();
-                failovers.push(Failover {
-                    fault,
-                    key: *key,
-                    at: span.from,
-                    nanos: acked - span.from,
-                });
-            }
-        }
-    }
-    failovers
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::history::Kind::Ok;
     use crate::history::{Fault, Operation, Process};
     use crate::model::tale::{Tale, X};
 
-    fn tale() -> Tale {
+    pub(in crate::report) fn tale() -> Tale {
         let fault = Fault {
             name: "kill-leader".into(),
             id: 1,
@@ -201,12 +165,5 @@ mod tests {
             event.time += 300_000_000;
         }
         assert!(gaps(&tale.index()).is_empty());
-    }
-
-    #[test]
-    fn a_failover_lasts_from_the_fault_to_the_first_new_acknowledgement() {
-        let failovers = failovers(&tale().index());
-        assert_eq!(failovers.len(), 1);
-        assert_eq!(failovers[0].nanos, 302_000_000);
     }
 }

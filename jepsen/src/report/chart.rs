@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::availability::{Failover, Span};
+use super::availability::Span;
 use super::escaped;
+use super::failover::Failover;
 use crate::history::Outcome;
 use crate::index::{FINAL_PROCESS_FIRST, Index, Op};
 

@@ -3,12 +3,16 @@
 mod availability;
 mod chart;
 mod excerpt;
+mod failover;
 mod junit;
 mod lanes;
 mod page;
 
-pub use availability::{Failover, Gap, failovers, gaps};
+pub use availability::{Gap, gaps};
 pub use excerpt::Excerpt;
+pub use failover::{Failover, Failovers, Waits, failovers};
+
+use serde::Serialize;
 
 use crate::check::Summary;
 use crate::index::Index;
@@ -27,6 +31,18 @@ impl Report<'_> {
     /// The page.
     pub fn html(&self) -> String {
         page::page(self)
+    }
+
+    /// What a program reads: the summary, and how long failovers took.
+    pub fn json(&self) -> serde_json::Result<String> {
+        #[derive(Serialize)]
+        struct Told<'a> {
+            #[serde(flatten)]
+            summary: &'a Summary,
+            failovers: Failovers,
+        }
+        let failovers = Failovers::of(self.index);
+        serde_json::to_string_pretty(&Told { summary: self.summary, failovers })
     }
 
     /// One test case per anomaly name, in `JUnit`'s XML.
@@ -94,6 +110,12 @@ mod tests {
             let own = page.replace("http://www.w3.org/2000/svg", "");
             assert!(!own.contains(foreign), "{foreign}");
         }
+        let told: serde_json::Value = serde_json::from_str(&report.json().unwrap()).unwrap();
+        assert_eq!(told["verdict"], "invalid");
+        let of_kills = &told["failovers"]["by_fault"]["kill-leader"];
+        assert!(of_kills["count"].as_u64() > Some(0), "{of_kills}");
+        let median = format!("{:.0} ms", of_kills["p50_ms"].as_f64().unwrap());
+        assert!(page.contains(&median), "the page has the same: {median}");
         let junit = report.junit();
         assert!(junit.contains(r#"<failure message="missing-acked"#), "{junit}");
         assert_eq!(junit.matches("<testcase").count(), crate::check::Name::ALL.len() + 1);

@@ -1,11 +1,13 @@
 //! The page: verdict first, then what proves it, then what happened.
 
-use super::availability::{Failover, failovers, gaps, spans};
+use super::availability::{gaps, spans};
 use super::chart::{distribution, latency, put, seconds, throughput};
+use super::failover::{Failovers, failovers};
 use super::lanes::{colour, nodes, partitions};
 use super::{Report, escaped};
 use crate::check::{Anomaly, Name, Verdict};
 use crate::fault::Kind;
+use crate::index::Index;
 use std::fmt::Write as _;
 
 const STYLE: &str = include_str!("page.css");
@@ -185,9 +187,8 @@ fn over_time(report: &Report<'_>, page: &mut String) {
     );
     page.push_str(&partitions(index, &spans, &gaps));
     page.push_str("</section>");
-    let failovers = failovers(index);
-    if !failovers.is_empty() {
-        failover(&failovers, page);
+    if !failovers(index).is_empty() {
+        failover(index, page);
     }
     if !gaps.is_empty() {
         let mut longest = gaps;
@@ -214,24 +215,25 @@ fn over_time(report: &Report<'_>, page: &mut String) {
     }
 }
 
-/// The time that a share of all, in hundredths, did not exceed.
-fn percentile(sorted: &[u64], hundredths: usize) -> f64 {
-    let place = (sorted.len() * hundredths).div_ceil(100).saturating_sub(1);
-    sorted.get(place).copied().map_or(0.0, seconds) * 1e3
-}
-
-fn failover(failovers: &[Failover], page: &mut String) {
-    let mut nanos: Vec<u64> = failovers.iter().map(|failover| failover.nanos).collect();
-    nanos.sort_unstable();
+fn failover(index: &Index, page: &mut String) {
+    let Failovers { all, by_fault } = Failovers::of(index);
     put!(
         page,
-        "<section><h2>Failover</h2><p>{} partitions were hit; from the fault to the first acknowledgement of something sent after it: median {:.0} ms, 99 % within {:.0} ms, at most {:.0} ms.</p>{}</section>",
-        nanos.len(),
-        percentile(&nanos, 50),
-        percentile(&nanos, 99),
-        percentile(&nanos, 100),
-        distribution(failovers)
+        "<section><h2>Failover</h2><p>From a strike at a partition's leader to the first acknowledgement of something sent after it: {all}.</p>"
     );
+    page.push_str("<table><tr><th>fault</th><th class=\"n\">partitions</th><th class=\"n\">median</th><th class=\"n\">99 %</th><th class=\"n\">at most</th></tr>");
+    for (name, waits) in &by_fault {
+        put!(
+            page,
+            "<tr><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{:.0} ms</td><td class=\"n\">{:.0} ms</td><td class=\"n\">{:.0} ms</td></tr>",
+            escaped(name),
+            waits.count,
+            waits.p50_ms,
+            waits.p99_ms,
+            waits.max_ms
+        );
+    }
+    put!(page, "</table>{}</section>", distribution(&failovers(index)));
 }
 
 fn operations(report: &Report<'_>, page: &mut String) {
