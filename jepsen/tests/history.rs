@@ -7,6 +7,8 @@
     reason = "a test fails by panicking"
 )]
 
+use std::collections::BTreeSet;
+
 use jepsen::history::{Event, Reader, ReaderError, Tail, Writer, edn};
 use jepsen::model::{Shape, Workload, events, header};
 use proptest::prelude::*;
@@ -60,7 +62,7 @@ proptest! {
     fn an_export_has_a_line_for_every_operation_and_balanced_brackets(seed: u64, workload in workloads()) {
         let (bytes, _) = written(&shape(seed, workload));
         let mut out = Vec::new();
-        let count = edn::export(Reader::open(bytes.as_slice()).unwrap(), &mut out).unwrap();
+        let count = edn::export(Reader::open(bytes.as_slice()).unwrap(), &BTreeSet::new(), &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         prop_assert_eq!(text.lines().count() as u64, count + 1);
         for (open, close) in [('{', '}'), ('[', ']')] {

@@ -132,6 +132,57 @@ impl Name {
         }
     }
 
+    /// What `jepsen.tests.kafka` calls it; `None` if it does not look for it.
+    pub fn original(self) -> Option<&'static str> {
+        match self {
+            Name::InconsistentOffsets
+            | Name::Duplicate
+            | Name::LostWrite
+            | Name::Unseen
+            | Name::G1a
+            | Name::PrecommittedRead
+            | Name::PollSkip
+            | Name::NonmonotonicPoll
+            | Name::NonmonotonicSend
+            | Name::IntPollSkip
+            | Name::IntNonmonotonicPoll
+            | Name::IntSendSkip
+            | Name::IntNonmonotonicSend
+            | Name::G0
+            | Name::G0Realtime
+            | Name::G1c
+            | Name::G1cRealtime => Some(self.word()),
+            // It asks no send whether it may be doubled.
+            Name::DuplicateAfterInfo => Some(Name::Duplicate.word()),
+            // It draws real time only, which has the order inside processes in it.
+            Name::G0Process => Some(Name::G0Realtime.word()),
+            Name::G1cProcess => Some(Name::G1cRealtime.word()),
+            Name::NonlinearAppend
+            | Name::StaleFetch
+            | Name::HighWatermarkBack
+            | Name::UnstableRead
+            | Name::InventedRecord
+            | Name::MissingAcked
+            | Name::IdempotenceBroken
+            | Name::TornBatch
+            | Name::ReplicaDivergence
+            | Name::LogStartBack
+            | Name::TrimmedTooFar
+            | Name::RefusedInside
+            | Name::TwoOwners
+            | Name::UnownedPartition
+            | Name::AssignmentMismatch
+            | Name::GenerationBack
+            | Name::Unfenced
+            | Name::NonlinearCommit
+            | Name::CommitBack
+            | Name::CommitTooFar
+            | Name::Undelivered
+            | Name::Redelivered
+            | Name::NonlinearRegister => None,
+        }
+    }
+
     /// The name that is written so.
     pub fn of(word: &str) -> Option<Name> {
         Name::ALL.iter().copied().find(|name| name.word() == word)

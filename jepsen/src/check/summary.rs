@@ -132,6 +132,12 @@ impl Summary {
     pub fn has(&self, name: Name) -> bool {
         self.anomalies.contains_key(&name) || self.allowed.contains_key(&name)
     }
+
+    /// What was found, allowed or not, as `jepsen.tests.kafka` calls it; without what it does not look for.
+    pub fn original_names(&self) -> BTreeSet<&'static str> {
+        let found = self.anomalies.keys().chain(self.allowed.keys());
+        found.filter_map(|name| name.original()).collect()
+    }
 }
 
 fn operations(index: &Index) -> BTreeMap<&'static str, Outcomes> {

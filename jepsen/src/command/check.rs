@@ -129,7 +129,8 @@ pub(crate) fn judge(arguments: &Arguments) -> Result<Verdict, Box<dyn Error>> {
         say(format_args!("{operations} operations in {seconds:.2} s, at most {peak} of memory"));
     }
     if let Some(to) = &arguments.edn {
-        edn::export(open(&arguments.history)?, BufWriter::new(File::create(to)?))?;
+        let to = BufWriter::new(File::create(to)?);
+        edn::export(open(&arguments.history)?, &summary.original_names(), to)?;
     }
     if let Some(to) = &arguments.html {
         std::fs::write(to, report.html())?;

@@ -9,9 +9,12 @@
 //! | a fault | `:info` of `:nemesis` |
 //! | CRCs, groups, registers, dumps | left out: that checker has no use for them |
 //!
-//! Indices are given anew, dense from 0, as that checker wants them.
+//! Indices are given anew, dense from 0, as that checker wants them. The first line is a comment: what of the
+//! test that checker has to know, and what was `found` here, in its words; `second-verdict/run` compares.
+//!
+//! It knows nothing of trims and retention: what a log no longer has, it takes for lost.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::{self, BufRead, Write};
 
@@ -34,10 +37,15 @@ pub enum ExportError {
     Write(#[from] io::Error),
 }
 
-/// Exports everything `reader` still has; returns how many operations were written.
-pub fn export<R: BufRead, W: Write>(reader: Reader<R>, out: W) -> Result<u64, ExportError> {
+/// Exports everything `reader` still has, with the names of what was found in it; returns how many operations
+/// were written.
+pub fn export<R: BufRead, W: Write>(
+    reader: Reader<R>,
+    found: &BTreeSet<&str>,
+    out: W,
+) -> Result<u64, ExportError> {
     let mut exporter = Exporter { out, next: 0, finals: BTreeMap::new(), text: String::new() };
-    exporter.head(reader.header())?;
+    exporter.head(reader.header(), found)?;
     for event in reader {
         exporter.event(&event?)?;
     }
@@ -62,13 +70,18 @@ struct Head<'a> {
 }
 
 impl<W: Write> Exporter<W> {
-    fn head(&mut self, header: &Header) -> io::Result<()> {
+    fn head(&mut self, header: &Header, found: &BTreeSet<&str>) -> io::Result<()> {
         let sub_via = match header.subscribed_by {
             SubscribedBy::Assign => ":assign",
             SubscribedBy::Subscribe => ":subscribe",
         };
-        let ww_deps = header.ww_deps;
-        writeln!(self.out, "; {{:sub-via #{{{sub_via}}} :ww-deps {ww_deps} :seed {}}}", header.seed)
+        let Header { ww_deps, seed, .. } = header;
+        let found: Vec<String> = found.iter().map(|name| format!(":{name}")).collect();
+        let found = found.join(" ");
+        writeln!(
+            self.out,
+            "; {{:sub-via #{{{sub_via}}} :ww-deps {ww_deps} :seed {seed} :found #{{{found}}}}}"
+        )
     }
 
     fn event(&mut self, event: &Event) -> io::Result<()> {
@@ -249,15 +262,16 @@ fn quoted(words: &str) -> String {
 mod tests {
     use super::*;
 
-    fn exported(history: &str) -> Vec<String> {
+    fn exported(history: &str, found: &[&str]) -> Vec<String> {
         let mut out = Vec::new();
-        export(Reader::open(history.as_bytes()).unwrap(), &mut out).unwrap();
+        let found = found.iter().copied().collect();
+        export(Reader::open(history.as_bytes()).unwrap(), &found, &mut out).unwrap();
         String::from_utf8(out).unwrap().lines().map(str::to_owned).collect()
     }
 
     #[test]
     fn a_send_and_a_poll_are_what_the_original_reads() {
-        let lines = exported(concat!(
+        let history = concat!(
             r#"{"history":1,"seed":7}"#,
             "\n",
             r#"{"i":3,"t":10,"p":0,"type":"invoke","f":"send","v":[["send",3,1007]]}"#,
@@ -268,11 +282,11 @@ mod tests {
             "\n",
             r#"{"i":6,"t":30,"p":1,"type":"info","f":"send","v":[["send",3,9]],"error":"a \"b\""}"#,
             "\n",
-        ));
+        );
         assert_eq!(
-            lines,
+            exported(history, &["lost-write", "G1a"]),
             [
-                "; {:sub-via #{:assign} :ww-deps true :seed 7}",
+                "; {:sub-via #{:assign} :ww-deps true :seed 7 :found #{:G1a :lost-write}}",
                 "{:index 0 :time 10 :process 0 :type :invoke :f :send :value [[:send 3 1007]]}",
                 "{:index 1 :time 20 :process 0 :type :ok :f :send :value [[:send 3 [41 1007]]]}",
                 "{:index 2 :time 30 :process 1 :type :ok :f :poll :value [[:poll {3 [[41 1007] [42 5]], 4 []}]] :rebalance-log [{:keys [3]}]}",
@@ -283,7 +297,7 @@ mod tests {
 
     #[test]
     fn a_final_read_is_an_assignment_to_the_beginning_and_polls() {
-        let lines = exported(concat!(
+        let history = concat!(
             r#"{"history":1,"subscribed_by":"subscribe","ww_deps":false}"#,
             "\n",
             r#"{"i":0,"t":1,"p":5,"type":"ok","f":"final-read","v":{"node":"n1","key":2,"high_watermark":2,"records":[[0,7]]}}"#,
@@ -292,11 +306,11 @@ mod tests {
             "\n",
             r#"{"i":2,"t":3,"p":"nemesis","type":"info","f":"kill","v":{"stage":"once","nodes":["n1"],"effect":{"terms_advanced":1}}}"#,
             "\n",
-        ));
+        );
         assert_eq!(
-            lines,
+            exported(history, &[]),
             [
-                "; {:sub-via #{:subscribe} :ww-deps false :seed 0}",
+                "; {:sub-via #{:subscribe} :ww-deps false :seed 0 :found #{}}",
                 "{:index 0 :time 1 :process 1000000000 :type :invoke :f :assign :value [2] :seek-to-beginning? true}",
                 "{:index 1 :time 1 :process 1000000000 :type :ok :f :assign :value [2] :seek-to-beginning? true}",
                 "{:index 2 :time 1 :process 1000000000 :type :invoke :f :poll :value [[:poll]]}",

@@ -57,7 +57,7 @@ impl Graph {
     pub(super) fn of(index: &Index) -> Graph {
         let mut edges = Vec::new();
         if index.header.ww_deps {
-            index.logs().for_each(|(_, log)| ww(index, log, &mut edges));
+            index.logs().for_each(|(_, log)| ww(log, &mut edges));
         }
         wr(index, &mut edges);
         process(index, &mut edges);
@@ -128,16 +128,17 @@ fn may_have_happened(op: &Op) -> bool {
     op.act.is_micro() && op.outcome != Outcome::Fail
 }
 
-fn writer(index: &Index, log: &Log, value: u64) -> Option<OpId> {
-    log.note(value)?.writer.filter(|writer| may_have_happened(index.op(*writer)))
+/// Who sent a value, even if that failed: what is in a log was sent.
+fn writer(log: &Log, value: u64) -> Option<OpId> {
+    log.note(value)?.writer
 }
 
-fn ww(index: &Index, log: &Log, edges: &mut Vec<Edge>) {
+fn ww(log: &Log, edges: &mut Vec<Edge>) {
     let mut before: Option<OpId> = None;
     for slot in log.slots() {
         let stands = !log.is_suspect(slot.offset, slot.offset)
             || log.position(slot.value) == Some(slot.rank);
-        let writer = writer(index, log, slot.value);
+        let writer = writer(log, slot.value);
         if let (Some(from), Some(to), true) = (before, writer, stands) {
             edges.push(Edge { from: from.0, to: to.0, kind: Edge::WW });
         }
@@ -151,7 +152,7 @@ fn wr(index: &Index, edges: &mut Vec<Edge>) {
         for reading in index.readings(op) {
             let Some(log) = index.log(reading.key()) else { continue };
             let mut from = |value: u64| {
-                if let Some(writer) = writer(index, log, value) {
+                if let Some(writer) = writer(log, value) {
                     edges.push(Edge { from: writer.0, to: id.0, kind: Edge::WR });
                 }
             };
@@ -181,7 +182,7 @@ fn process(index: &Index, edges: &mut Vec<Edge>) {
 /// depends on. Those are never more than run at once.
 fn realtime(index: &Index, edges: &mut Vec<Edge>) {
     let mut line: Vec<(u32, bool, OpId)> = Vec::new();
-    for (id, op) in index.numbered().filter(|(_, op)| may_have_happened(op)) {
+    for (id, op) in index.numbered().filter(|(_, op)| op.act.is_micro()) {
         line.push((op.invoked, true, id));
         if let (Some(completed), Outcome::Ok) = (op.completed, op.outcome) {
             line.push((completed, false, id));

@@ -74,9 +74,9 @@ fn words(index: &Index, cycle: &[Edge]) -> String {
 #[cfg(test)]
 mod tests {
     use super::check;
-    use crate::history::Kind::{Info, Ok};
+    use crate::history::Kind::{Fail, Info, Ok};
     use crate::history::Operation;
-    use crate::model::tale::{Tale, X, Y, poll, polled, send, sent};
+    use crate::model::tale::{Tale, X, Y, none, poll, polled, send, sent};
 
     #[test]
     fn two_sends_in_opposite_orders_are_g0() {
@@ -118,6 +118,12 @@ mod tests {
     #[test]
     fn a_value_that_is_read_before_it_is_sent_closes_one_with_real_time() {
         let tale = Tale::new().poll(0, Ok, &[(X, 0, 1)]).send(1, Ok, &[(X, 0, 1)]);
+        assert_eq!(tale.found(check), ["G1c-realtime: events 1 -realtime-> 3 -wr-> 1"]);
+    }
+
+    #[test]
+    fn so_does_one_whose_send_fails_later() {
+        let tale = Tale::new().poll(0, Ok, &[(X, 0, 1)]).send(1, Fail, &[(X, none(), 1)]);
         assert_eq!(tale.found(check), ["G1c-realtime: events 1 -realtime-> 3 -wr-> 1"]);
     }
 
