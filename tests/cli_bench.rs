@@ -2,27 +2,54 @@
 //! How fast it was is nobody's business here.
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::as_conversions,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
     missing_docs,
+    unreachable_pub,
     reason = "a test fails by panicking"
 )]
 
-use serde_json::Value;
+mod harness;
+
+use harness::{Cluster, Options};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, PoisonError};
+use tokio::task::block_in_place;
 
 /// One cluster at a time: a run of two seconds beside four others may see nothing at all.
 static ONE: Mutex<()> = Mutex::new(());
 
-fn ottla(line: &str) -> Output {
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+fn command(line: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ottla"));
     command.args(line.split_whitespace()).env_remove("OTTLA_FORMAT").env_remove("OTTLA_SERVER");
-    command.stdin(Stdio::null()).output().unwrap()
+    command.stdin(Stdio::null());
+    command
 }
 
-fn json(line: &str) -> Value {
+fn ottla(line: &str) -> Output {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    command(line).output().unwrap()
+}
+
+/// Starts a run, and sends it a signal once it has said that it writes; gives its exit code.
+fn ottla_until_it_writes(line: &str, signal: Signal) -> Option<i32> {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut child = command(line).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut told = lines.map(Result::unwrap).inspect(|line| eprintln!("{line}"));
+    assert!(told.any(|line| line.contains("written")), "it never wrote");
+    kill_process(Pid::from_child(&child), signal).unwrap();
+    assert_eq!(told.find(|line| line.contains("left behind")), None);
+    child.wait().unwrap().code()
+}
+
+fn report(line: &str) -> Value {
     let output = ottla(&format!("{line} --format json"));
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{line}: {stderr}");
@@ -54,7 +81,7 @@ fn assert_flow(flow: &Value) {
 fn producing_says_what_was_written_and_what_it_cost() {
     let line = "bench produce --demo --duration 2s --warm-up 500ms --partitions 4 --producers 4 \
                 --batch 10";
-    let report = json(line);
+    let report = report(line);
     assert_compared(&report);
     assert_flow(&report["written"]);
     let (acknowledged, written) = (&report["comparison"]["acknowledged"], &report["written"]);
@@ -65,9 +92,23 @@ fn producing_says_what_was_written_and_what_it_cost() {
     assert!(cost["flushes_per_second"].as_f64().unwrap() > 0.0, "{cost}");
     if written["records"].as_u64() > Some(0) {
         assert!(cost["broker_cpu_seconds_per_million"].as_f64().unwrap() > 0.0, "{cost}");
-        assert!(report["roof"]["of_echo"].as_f64().unwrap() > 0.0, "{report}");
+        for part in ["file", "file_each_copy", "http"] {
+            assert!(
+                report["roof"]["written_as_fraction_of"][part].as_f64().unwrap() > 0.0,
+                "{report}"
+            );
+        }
     }
     assert_eq!(cost["broker_resident_bytes_max"].as_array().unwrap().len(), 3, "{cost}");
+    let samples = cost["timeline"].as_array().unwrap();
+    assert_eq!(samples.len(), report["written"]["timeline"].as_array().unwrap().len(), "{cost}");
+    for sample in samples {
+        let resident = sample["broker_resident_bytes"].as_array().unwrap();
+        assert!(resident.len() == 3 && resident.iter().all(|bytes| bytes.as_u64() > Some(0)));
+        assert!(sample["client_resident_bytes"].as_u64() > Some(0), "{sample}");
+        assert!(sample["disk_megabytes_per_second"].is_number(), "{sample}");
+    }
+    assert_eq!((&report["engine"], &report["keep_bytes"]), (&"segment".into(), &Value::Null));
     assert!(report["roof"]["file_megabytes_per_second"].as_f64().unwrap() > 0.0, "{report}");
 }
 
@@ -79,6 +120,7 @@ fn a_wrong_option_is_named_with_its_bounds_before_anything_is_started() {
         ("bench produce --demo --duration 0s", "--duration"),
         ("bench produce --demo --path single --batch 9", "--batch 9"),
         ("bench produce --engine sled", "--demo"),
+        ("bench produce --demo --keep 4", "no size"),
     ] {
         let output = ottla(line);
         let stderr = String::from_utf8_lossy(&output.stderr);
@@ -95,8 +137,9 @@ fn every_kind_of_run_compares_what_was_read_with_what_was_acknowledged() {
         ("e2e --path json --rate 2000 --batch 10 --consumers 2", &["written", "read"]),
         ("mixed --path single --records 50 --consumers 5", &["written", "read"]),
         ("produce --path ndjson --batch 100 -z zstd --acks leader --flush os", &["written"]),
+        ("produce --keep 1MiB --batch 256KiB -z lz4", &["written"]),
     ] {
-        let report = json(&format!("bench {kind} {common}"));
+        let report = report(&format!("bench {kind} {common}"));
         assert_compared(&report);
         for flow in flows {
             assert_flow(&report[flow]);
@@ -114,7 +157,7 @@ fn every_kind_of_run_compares_what_was_read_with_what_was_acknowledged() {
 fn leaders_go_and_nothing_is_lost() {
     let directory = tempfile::tempdir().unwrap();
     let page = directory.path().join("page.html");
-    let report = json(&format!("bench failover --demo --times 1 --html {}", page.display()));
+    let report = report(&format!("bench failover --demo --times 1 --html {}", page.display()));
     assert_eq!((&report["lost"], &report["duplicated"]), (&0.into(), &0.into()), "{report}");
     assert!(report["acknowledged"].as_u64().unwrap() > 0, "{report}");
     let faults = report["faults"].as_array().unwrap();
@@ -131,9 +174,34 @@ fn leaders_go_and_nothing_is_lost() {
 
 #[test]
 fn idle_partitions_are_watched_and_led_again() {
-    let report = json("bench idle --demo --partitions 12 --duration 1s");
+    let report = report("bench idle --demo --partitions 12 --duration 1s");
     let nodes = report["nodes"].as_array().unwrap();
     assert_eq!(nodes.len(), 3, "{report}");
     assert!(nodes.iter().all(|node| node["resident_bytes"].as_u64().unwrap() > 0), "{report}");
     assert!(report["all_led_again_seconds"].as_f64().unwrap() > 0.0, "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_that_is_somebody_elses_is_left_as_it_was() {
+    let cluster = Cluster::start(Options::three("segment")).await;
+    cluster.create_topic("orders", 2, json!({})).await;
+    let topics = async || cluster.get(0, "/v1/topics").await.unwrap();
+    let before = topics().await;
+    let run = format!(
+        "bench produce --server {} -p 2 --producers 2 --batch 10 --warm-up 0s --no-roof",
+        cluster.nodes[0].http
+    );
+    let done = block_in_place(|| report(&format!("{run} --duration 1s")));
+    assert_compared(&done);
+    assert!(done["engine"].is_null(), "nobody said which it is: {done}");
+    assert_eq!(topics().await, before, "after a run");
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let code =
+            block_in_place(|| ottla_until_it_writes(&format!("{run} --duration 1m"), signal));
+        assert_eq!(code, Some(130), "{signal:?}");
+        assert_eq!(topics().await, before, "after {signal:?}");
+    }
+    let refused = block_in_place(|| ottla(&format!("{run} --replication-factor 5")));
+    assert!(!refused.status.success());
+    assert_eq!(topics().await, before, "after a refusal");
 }

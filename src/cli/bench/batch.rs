@@ -1,4 +1,6 @@
 //! What one request holds, as it is said: a number of records, or a size that they fill.
+//!
+//! Sizes are in binary units: `64KiB`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -26,19 +28,37 @@ impl FromStr for Batch {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let expected = || format!("{text:?} is neither records (1000) nor a size (64KiB, 1MiB)");
-        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-        let (number, unit) = text.split_at(digits);
-        let number: usize = number.parse().map_err(|_not_a_number| expected())?;
-        let batch = match unit {
-            "" => Self::Records(number),
-            "B" => Self::Bytes(number),
-            "KiB" => Self::Bytes(number.saturating_mul(1 << 10)),
-            "MiB" => Self::Bytes(number.saturating_mul(1 << 20)),
-            _ => return Err(expected()),
+        let batch = match text.parse() {
+            Ok(records) => Some(Self::Records(records)),
+            Err(_not_a_number) => {
+                in_units(text).and_then(|bytes| usize::try_from(bytes).ok()).map(Self::Bytes)
+            }
         };
-        if number == 0 { Err(format!("{text:?}: at least 1")) } else { Ok(batch) }
+        match batch {
+            Some(Self::Records(0) | Self::Bytes(0)) => Err(format!("{text:?}: at least 1")),
+            Some(batch) => Ok(batch),
+            None => Err(format!("{text:?} is neither records (1000) nor a size (64KiB, 1MiB)")),
+        }
     }
+}
+
+/// A size as an option is told it.
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    in_units(text).ok_or_else(|| format!("{text:?} is no size (512MiB, 4GiB)"))
+}
+
+fn in_units(text: &str) -> Option<u64> {
+    let digits = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit {
+        "B" => 0,
+        "KiB" => 10,
+        "MiB" => 20,
+        "GiB" => 30,
+        "TiB" => 40,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(1 << shift)
 }
 
 impl fmt::Display for Batch {
@@ -59,8 +79,12 @@ mod tests {
         assert_eq!("1000".parse(), Ok(Batch::Records(1000)));
         assert_eq!("64KiB".parse(), Ok(Batch::Bytes(65_536)));
         assert_eq!("1MiB".parse(), Ok(Batch::Bytes(1 << 20)));
-        for wrong in ["", "0", "KiB", "64kb", "1.5MiB", "-1"] {
+        for wrong in ["", "0", "0B", "KiB", "64kb", "1.5MiB", "-1"] {
             assert!(wrong.parse::<Batch>().is_err(), "{wrong}");
+        }
+        assert_eq!((size("4GiB"), size("7B")), (Ok(4 << 30), Ok(7)));
+        for wrong in ["", "4", "4GB", "99999999TiB", "GiB"] {
+            size(wrong).unwrap_err();
         }
     }
 }

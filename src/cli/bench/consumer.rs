@@ -2,7 +2,8 @@
 //! what was there before from the beginning to the end, over and over ([`Scan`]).
 
 use super::course::Course;
-use super::readback::{self, INFLATED_BYTES_MAX, Shelf, Sum};
+use super::fetcher::Fetcher;
+use super::readback::{INFLATED_BYTES_MAX, PAGE_BYTES_MAX, Shelf, Sum};
 use super::record::{self, Tally};
 use super::recorder::Recorder;
 use super::site::Site;
@@ -10,12 +11,16 @@ use crate::cli::failure::Failure;
 use futures::stream::{FuturesUnordered, StreamExt};
 use std::sync::Arc;
 use std::time::Duration;
-use storage::batch::RecordBatch;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// How long a broker may wait for a record: then the ends are looked at again.
 const WAIT: Duration = Duration::from_millis(500);
+/// What comes waits in so many bytes over all partitions; each page has a part of it.
+const TAILS_BYTES_MAX: u64 = 512 << 20;
+/// Of so many pages that are read again, one is summed byte by byte. Of the others the heads are compared,
+/// with the checksums that stand there: all of it is summed when everything is read back.
+const SUMMED_EVERY: usize = 16;
 
 /// Where the partitions end, once nobody writes any more.
 pub(super) type Ends = watch::Receiver<Option<Arc<[u64]>>>;
@@ -73,12 +78,14 @@ impl Tail {
 
     async fn partition(&self, partition: u32) -> Result<Tally, Failure> {
         let (mut next, mut sum) = (0, Tally::default());
+        let all = u64::try_from(self.site.leaders.len()).unwrap_or(u64::MAX).max(1);
+        let mut fetcher = Fetcher::new(&self.site, PAGE_BYTES_MAX.min(TAILS_BYTES_MAX / all));
         while self.end(partition).is_none_or(|end| next < end) {
-            let page = readback::fetch(&self.site, partition, next, WAIT).await?;
-            let came = Instant::now();
-            let damaged = |error| readback::damaged(&self.site, partition, next, &error);
+            let page = fetcher.page(partition, next, WAIT).await?;
+            let (came, end) = (Instant::now(), page.next);
+            let damaged = |error| fetcher.damaged(partition, next, &error);
             let (mut tally, mut latencies) = (Tally::default(), Vec::new());
-            for batch in RecordBatch::split_stored(page.batches).map_err(damaged)? {
+            for batch in page.checked().map_err(damaged)? {
                 let records = batch.decode(INFLATED_BYTES_MAX).map_err(damaged)?;
                 for record in &records {
                     let value = record.map_err(damaged)?.value.unwrap_or_default();
@@ -91,7 +98,7 @@ impl Tail {
                 self.recorder.page(tally.bytes, latencies);
                 sum += tally;
             }
-            next = page.next;
+            next = end;
         }
         Ok(sum)
     }
@@ -111,44 +118,53 @@ impl Scan {
             (held.end > 0).then_some((partition, *held))
         };
         let shelves: Vec<(u32, Shelf)> = self.partitions.iter().filter_map(held).collect();
+        let mut fetcher = Fetcher::new(&self.site, PAGE_BYTES_MAX);
         for &(partition, held) in shelves.iter().cycle() {
             if Instant::now() >= self.course.until {
                 break;
             }
-            self.partition(partition, held, &mut scanned).await?;
+            self.partition((partition, held), &mut fetcher, &mut scanned).await?;
         }
         Ok(scanned)
     }
 
     async fn partition(
         &self,
-        partition: u32,
-        held: Shelf,
+        (partition, held): (u32, Shelf),
+        fetcher: &mut Fetcher<'_>,
         scanned: &mut Scanned,
     ) -> Result<(), Failure> {
         let (mut next, mut sum) = (0, Sum::default());
-        while next < held.end {
+        for is_summed in (0..SUMMED_EVERY).map(|turn| turn == 0).cycle() {
+            if next >= held.end {
+                break;
+            }
             let asked = Instant::now();
             if asked >= self.course.until {
                 return Ok(());
             }
-            let page = readback::fetch(&self.site, partition, next, Duration::ZERO).await?;
-            let damaged = |error| readback::damaged(&self.site, partition, next, &error);
-            let bytes = u64::try_from(page.batches.len()).unwrap_or(u64::MAX);
+            let page = fetcher.page(partition, next, Duration::ZERO).await?;
+            let took = asked.elapsed();
+            let damaged = |error| fetcher.damaged(partition, next, &error);
+            let (end, bytes) = (page.next, u64::try_from(page.batches.len()).unwrap_or(u64::MAX));
+            if is_summed {
+                page.clone().checked().map_err(damaged)?;
+            }
             let mut records = 0;
-            for batch in RecordBatch::split_stored(page.batches).map_err(damaged)? {
+            for batch in page.heads() {
+                let batch = batch.map_err(damaged)?;
                 // What was written since is not part of it.
                 if batch.base_offset() < held.end.cast_signed() {
                     sum.add(&batch);
                 }
                 records += u64::from(batch.record_count());
             }
-            self.recorder.request(asked.elapsed(), records, bytes);
+            self.recorder.request(took, records, bytes);
             scanned.records += records;
-            if page.next <= next {
+            if end <= next {
                 break;
             }
-            next = page.next;
+            next = end;
         }
         scanned.whole += 1;
         scanned.different += u64::from(sum != held.sum);

@@ -1,8 +1,9 @@
 //! The producers and consumers of a run, from their start to their end.
 
+use super::auditor::Auditor;
 use super::consumer::{Ends, Scan, Scanned, Tail};
 use super::course::{Course, Pace};
-use super::ledger::Ledger;
+use super::ledger::{Consumed, Ledger};
 use super::options::Load;
 use super::producer::{Goal, Producer};
 use super::readback::Shelf;
@@ -14,6 +15,9 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use std::sync::Arc;
 use tokio::task::{JoinError, JoinSet};
+
+/// What is compared while it is written is shared by so many.
+const AUDITORS: u32 = 2;
 
 /// At work; whoever is left is stopped when this is dropped.
 #[derive(Debug)]
@@ -34,6 +38,7 @@ pub(super) struct CameTo {
     pub(super) unsent: u64,
     pub(super) tailed: Tally,
     pub(super) scanned: Scanned,
+    pub(super) audited: Consumed,
 }
 
 #[derive(Debug)]
@@ -41,6 +46,7 @@ enum Ended {
     Produced { unsent: u64 },
     Tailed(Tally),
     Scanned(Scanned),
+    Audited(Consumed),
 }
 
 impl Crew {
@@ -53,8 +59,7 @@ impl Crew {
     /// Starts the producers; their records are numbered as those of producers from `first` on.
     pub(super) fn produce(
         &mut self,
-        first: u32,
-        goal: Goal,
+        (first, goal, ahead_bytes_max): (u32, Goal, Option<u64>),
         ledger: &Arc<Ledger>,
         recorder: &Arc<Recorder>,
     ) {
@@ -76,12 +81,28 @@ impl Crew {
                 pace,
                 course: *course,
                 goal,
+                ahead_bytes_max,
                 partitions: share(number, load.producers, load.partitions),
                 ledger: Arc::clone(ledger),
                 recorder: Arc::clone(recorder),
             };
             self.producing += 1;
             self.tasks.spawn(async { Ok(Ended::Produced { unsent: producer.run().await? }) });
+        }
+    }
+
+    /// Starts those who compare while it is written, and keep so many bytes of all.
+    pub(super) fn audit(&mut self, keep_bytes: u64, ends: &Ends, ledger: &Arc<Ledger>) {
+        let partitions = self.load.partitions;
+        for number in 0..AUDITORS.min(partitions) {
+            let auditor = Auditor {
+                site: Arc::clone(&self.site),
+                partitions: share(number, AUDITORS, partitions),
+                keep_bytes: keep_bytes / u64::from(partitions),
+                ends: ends.clone(),
+                ledger: Arc::clone(ledger),
+            };
+            self.tasks.spawn(async { Ok(Ended::Audited(auditor.run().await?)) });
         }
     }
 
@@ -156,6 +177,7 @@ impl Crew {
             }
             Ended::Tailed(tally) => self.came_to.tailed += tally,
             Ended::Scanned(scanned) => self.came_to.scanned.add(scanned),
+            Ended::Audited(consumed) => self.came_to.audited.add(consumed),
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use super::options::{FailoverArgs, Load};
 use super::readback::{self, Item};
 use super::record;
 use super::recorder::{Latency, Recorder};
-use super::site::Site;
+use super::site::{self, Site};
 use super::steady::{Acknowledged, Writing};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
@@ -47,6 +47,7 @@ pub(super) enum Fault {
     /// kill -9
     Kill,
     /// SIGTERM: it hands over, flushes and ends
+    #[value(alias = "term")]
     Terminate,
     /// SIGSTOP: it hangs, and comes back later
     Pause,
@@ -61,7 +62,7 @@ pub(super) struct FailoverReport {
     bench: &'static str,
     version: &'static str,
     brokers: usize,
-    engine: Option<String>,
+    engine: String,
     faults: Vec<Distribution>,
     /// Of the requests in between.
     steady_ms: Option<Latency>,
@@ -99,7 +100,9 @@ pub(super) async fn run(
     client: &Client,
     output: &Output,
 ) -> Result<FailoverReport, Failure> {
-    let site = Site::create(client, &Load::one_record()).await?;
+    let topic = site::name();
+    site::make(client, &topic, &Load::one_record()).await?;
+    let site = Site::open(client, topic).await?;
     let recorder = Arc::new(Recorder::default());
     let acknowledged = Arc::new(Acknowledged::default());
     let (target, targets) = watch::channel(site.leader(0).to_owned());
@@ -130,7 +133,7 @@ pub(super) async fn run(
         done = all => done?,
         Some(ended) = producer.join_next() => return Err(failed(ended)),
     }
-    let gaps = rounds.gaps;
+    let (gaps, engine) = (rounds.gaps, rounds.nodes.engine().to_owned());
     stop.send_replace(true);
     let sent = match producer.join_next().await {
         Some(Ok(Ok(sent))) => sent,
@@ -143,7 +146,7 @@ pub(super) async fn run(
         bench: "failover",
         version: env!("CARGO_PKG_VERSION"),
         brokers: site.brokers.len(),
-        engine: args.engine.clone(),
+        engine,
         faults: gaps.into_iter().map(|(fault, gaps)| Distribution::of(fault, gaps)).collect(),
         steady_ms: recorder.take().latency(),
         acknowledged: sent,

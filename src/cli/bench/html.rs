@@ -1,11 +1,13 @@
 //! A result as one page: tables and plots (SVG) in one file that needs no other and no script.
 
+use super::cost::Sample;
 use super::failover::FailoverReport;
 use super::meter::Tick;
 use super::plot::{Bars, Line, Plot, Scale};
 use super::recorder::Latency;
 use super::report::{Flow, Report};
 use crate::cli::failure::Failure;
+use crate::cli::size::rounded;
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
@@ -29,11 +31,13 @@ details { margin: 2rem 0; } .good { color: #1a7f4b; } .bad { color: #c0392b; fon
 /// Blue, orange, green, red: told apart by most eyes, on light and dark.
 pub(super) const COLOURS: [&str; 4] = ["#3b7dd8", "#e08a1e", "#2f9e6e", "#d64550"];
 
-/// Whether it can be written, before hours are spent on it.
+/// Whether it can be written, before hours are spent on it. Nothing is left of the attempt.
 pub(super) fn check(path: Option<&Path>) -> Result<(), Failure> {
     let Some(path) = path else { return Ok(()) };
-    let opened = OpenOptions::new().create(true).append(true).open(path);
-    opened.map(drop).map_err(|error| Failure::file(path, &error))
+    let is_new = !path.exists();
+    let opened = OpenOptions::new().create(true).append(true).open(path).map(drop);
+    let closed = opened.and_then(|()| if is_new { std::fs::remove_file(path) } else { Ok(()) });
+    closed.map_err(|error| Failure::file(path, &error))
 }
 
 /// Writes the page of a run.
@@ -47,6 +51,7 @@ pub(super) fn of_run(report: &Report, path: &Path) -> Result<(), Failure> {
         body.push_str(&latency(name, flow));
     }
     body.push_str(&percentiles(&flows));
+    body.push_str(&usage(&report.cost.timeline));
     let verdict = (report.comparison.equal, report.comparison.shown());
     let page = Page { name: report.bench, verdict, plots: body, text: report.shown() };
     write(path, &page, report)
@@ -110,6 +115,36 @@ fn percentiles(flows: &[(&str, &Flow)]) -> String {
         lines,
     }
     .svg()
+}
+
+/// What the machine gave over time.
+fn usage(samples: &[Sample]) -> String {
+    let [blue, orange, green, red] = COLOURS;
+    let line = |name: &str, colour, value: &dyn Fn(&Sample) -> Option<f64>| {
+        let points = samples.iter().filter_map(|at| Some((at.second, value(at)?))).collect();
+        Line { name: name.to_owned(), colour, points }
+    };
+    let mebibytes = |bytes: u64| rounded(bytes) / f64::from(1 << 20);
+    let of_broker = |(at, colour): (usize, &'static str)| {
+        let resident = |sample: &Sample| sample.broker_resident_bytes.get(at).copied();
+        line(&format!("broker {}", at + 1), colour, &|sample| resident(sample).map(mebibytes))
+    };
+    let brokers = samples.first().map_or(0, |sample| sample.broker_resident_bytes.len());
+    let mut memory: Vec<Line> = (0..brokers).zip([blue, orange, green]).map(of_broker).collect();
+    memory.push(line("client", red, &|at| Some(mebibytes(at.client_resident_bytes))));
+    let processor = vec![
+        line("brokers", blue, &|at| at.broker_cpu_percent),
+        line("client", red, &|at| Some(at.client_cpu_percent)),
+    ];
+    let disk = vec![line("brokers", blue, &|at| at.disk_megabytes_per_second)];
+    let plots = [
+        ("Memory", "MiB", memory),
+        ("Processor: 100 is one core", "%", processor),
+        ("Written to disk, all copies", "MB/s", disk),
+    ];
+    let plots =
+        plots.map(|(title, y, lines)| Plot { title, x: "s", y, scale: Scale::Linear, lines }.svg());
+    plots.concat()
 }
 
 /// What stands on a page, from top to bottom.

@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_mins(5);
 pub(super) struct IdleReport {
     bench: &'static str,
     version: &'static str,
-    engine: Option<String>,
+    engine: String,
     partitions: u32,
     /// From the request to create them until each has a leader, and until each replica is in sync.
     all_led_seconds: f64,
@@ -100,7 +100,7 @@ pub(super) async fn run(
     Ok(IdleReport {
         bench: "idle",
         version: env!("CARGO_PKG_VERSION"),
-        engine: args.engine.clone(),
+        engine: nodes.engine().to_owned(),
         partitions: args.partitions,
         all_led_seconds: all_led.as_secs_f64(),
         all_in_sync_seconds: all_in_sync.as_secs_f64(),

@@ -1,13 +1,15 @@
-//! What was acknowledged, and of what the outcome is not known: at the end it is compared with what is
-//! there.
+//! What was acknowledged, and of what the outcome is not known: it is compared with what is there.
+//!
+//! However long a run is, this takes the same memory: one sum, one number for each producer, and at most
+//! 100,000 requests without an outcome.
 
-use super::record::Tally;
+use super::record::{self, Tally};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Requests without an outcome that are remembered; a run with more proves nothing.
 const UNKNOWN_MAX: usize = 100_000;
@@ -20,12 +22,23 @@ pub(super) struct Ledger(Mutex<Pages>);
 struct Pages {
     acknowledged: Tally,
     /// Numbers of records, the first of a request to the one after its last.
-    unknown: BTreeMap<u64, u64>,
+    unknown: Arc<BTreeMap<u64, u64>>,
+    /// By producer: the number after its last request that has an outcome, or never will.
+    settled: Vec<u64>,
+    /// Bytes of values that were compared already.
+    compared_bytes: u64,
 }
 
 /// Records of which nobody knows whether they are there.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Unknown(BTreeMap<u64, u64>);
+pub(super) struct Unknown(Arc<BTreeMap<u64, u64>>);
+
+/// What is known at one time, while requests are under way.
+#[derive(Debug, Clone, Default)]
+pub(super) struct SoFar {
+    unknown: Unknown,
+    settled: Vec<u64>,
+}
 
 /// What was read, apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -50,8 +63,10 @@ pub(super) struct Comparison {
 
 impl Ledger {
     /// These are there.
-    pub(super) fn acknowledged(&self, tally: Tally) {
-        self.pages().acknowledged += tally;
+    pub(super) fn acknowledged(&self, tally: Tally, numbers: &Range<u64>) {
+        let mut pages = self.pages();
+        pages.acknowledged += tally;
+        pages.settle(numbers);
     }
 
     /// These may be there.
@@ -60,7 +75,8 @@ impl Ledger {
     /// There are too many of them.
     pub(super) fn unknown(&self, numbers: &Range<u64>) -> Result<(), Failure> {
         let mut pages = self.pages();
-        pages.unknown.insert(numbers.start, numbers.end);
+        Arc::make_mut(&mut pages.unknown).insert(numbers.start, numbers.end);
+        pages.settle(numbers);
         if pages.unknown.len() <= UNKNOWN_MAX {
             return Ok(());
         }
@@ -71,11 +87,52 @@ impl Ledger {
     /// The sum.
     pub(super) fn close(&self) -> (Tally, Unknown) {
         let pages = self.pages();
-        (pages.acknowledged, Unknown(pages.unknown.clone()))
+        (pages.acknowledged, Unknown(Arc::clone(&pages.unknown)))
+    }
+
+    /// What is known now.
+    pub(super) fn so_far(&self) -> SoFar {
+        let pages = self.pages();
+        SoFar { unknown: Unknown(Arc::clone(&pages.unknown)), settled: pages.settled.clone() }
+    }
+
+    /// So many bytes of values more were compared.
+    pub(super) fn compared(&self, bytes: u64) {
+        self.pages().compared_bytes += bytes;
+    }
+
+    /// Bytes of values that were acknowledged and not compared yet.
+    pub(super) fn ahead_bytes(&self) -> u64 {
+        let pages = self.pages();
+        pages.acknowledged.bytes.saturating_sub(pages.compared_bytes)
     }
 
     fn pages(&self) -> MutexGuard<'_, Pages> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pages {
+    fn settle(&mut self, numbers: &Range<u64>) {
+        let producer = record::producer(numbers.start);
+        if self.settled.len() <= producer {
+            self.settled.resize(producer + 1, 0);
+        }
+        if let Some(settled) = self.settled.get_mut(producer) {
+            *settled = numbers.end;
+        }
+    }
+}
+
+impl SoFar {
+    /// Whether the request that this record came with is over.
+    pub(super) fn is_settled(&self, number: u64) -> bool {
+        self.settled.get(record::producer(number)).is_some_and(|&settled| number < settled)
+    }
+
+    /// Without an outcome.
+    pub(super) fn unknown(&self) -> &Unknown {
+        &self.unknown
     }
 }
 
@@ -97,10 +154,14 @@ impl Unknown {
 impl Consumed {
     /// One more record.
     pub(super) fn take(&mut self, value: &[u8], unknown: &Unknown) {
-        let is_unknown =
-            super::record::number(value).is_some_and(|number| unknown.contains(number));
+        self.count(record::number(value), Tally::of(value), unknown);
+    }
+
+    /// One more record, of this number if it says one.
+    pub(super) fn count(&mut self, number: Option<u64>, tally: Tally, unknown: &Unknown) {
+        let is_unknown = number.is_some_and(|number| unknown.contains(number));
         let column = if is_unknown { &mut self.unknown } else { &mut self.expected };
-        *column += Tally::of(value);
+        *column += tally;
     }
 
     /// Both together.
@@ -163,6 +224,20 @@ mod tests {
     use crate::cli::bench::record::Pen;
 
     #[test]
+    fn a_record_is_settled_once_its_request_is() {
+        let ledger = Ledger::default();
+        let number = |count| Pen::new(3, 64, Pen::filler(64)).next() + count;
+        assert!(!ledger.so_far().is_settled(number(0)));
+        ledger.acknowledged(Tally::default(), &(number(0)..number(10)));
+        ledger.unknown(&(number(10)..number(12))).unwrap();
+        let so_far = ledger.so_far();
+        assert!(so_far.is_settled(number(0)) && so_far.is_settled(number(11)));
+        assert!(!so_far.is_settled(number(12)));
+        assert!(!so_far.is_settled(0), "another producer's");
+        assert!(so_far.unknown().contains(number(11)) && !so_far.unknown().contains(number(9)));
+    }
+
+    #[test]
     fn only_what_was_acknowledged_must_be_there() {
         let mut pen = Pen::new(1, 64, Pen::filler(64));
         let values: Vec<Vec<u8>> = (0..4)
@@ -172,9 +247,9 @@ mod tests {
                 value
             })
             .collect();
-        let first = super::super::record::number(&values[0]).unwrap();
+        let first = record::number(&values[0]).unwrap();
         let ledger = Ledger::default();
-        ledger.acknowledged(Tally::of(&values[0]) + Tally::of(&values[1]));
+        ledger.acknowledged(Tally::of(&values[0]) + Tally::of(&values[1]), &(first..first + 2));
         ledger.unknown(&(first + 2..first + 4)).unwrap();
         let (acknowledged, unknown) = ledger.close();
         for (read, equal) in [

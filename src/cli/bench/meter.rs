@@ -1,6 +1,6 @@
 //! The watch beside a run: each second it takes what was counted, tells it, and keeps it for the plots.
 
-use super::cost::{Cost, Reading};
+use super::cost::{Cost, Reading, Usage};
 use super::course::Course;
 use super::nodes::Nodes;
 use super::recorder::{Interval, Latency, Recorder};
@@ -96,6 +96,7 @@ pub(super) async fn watch(
         at = next;
     }
     let before = Reading::take(site, nodes).await;
+    let (mut usage, mut samples) = (before.usage(), Vec::new());
     for meter in &*meters {
         drop(meter.recorder.take());
     }
@@ -110,7 +111,9 @@ pub(super) async fn watch(
             let line = meter.tick(second, now - at);
             output.note(format!("{:>6.0} s {line}", second.as_secs_f64()));
         }
-        at = now;
+        let next = Usage::take(nodes);
+        samples.push(next.sample(&usage, (second, now - at), nodes));
+        (at, usage) = (now, next);
         if let Some(nodes) = nodes {
             nodes.check_disk()?;
         }
@@ -118,5 +121,5 @@ pub(super) async fn watch(
     let window = at.saturating_duration_since(from);
     let after = Reading::take(site, nodes).await;
     let done = meters.first().map_or_else(Interval::default, |meter| meter.total.clone());
-    Ok(after.since(&before, (&done, window, site.replicas), nodes))
+    Ok(after.since(&before, (&done, window, site.replicas), nodes, samples))
 }

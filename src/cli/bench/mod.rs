@@ -12,9 +12,12 @@
 //! - What was acknowledged is read back and compared, by count and hash; a difference is a failure.
 //! - What the run cost stands beside what it did, and what the machine does without us beside both.
 //!
+//! - A cluster that is somebody else's is left as it was, however a run ends.
+//!
 //! Memory is bounded: each producer holds one request, each consumer a page for each partition under
-//! way, and latencies are histograms.
+//! way; latencies are histograms, and what was acknowledged is a sum.
 
+mod auditor;
 mod batch;
 mod connection;
 mod consumer;
@@ -22,6 +25,7 @@ mod cost;
 mod course;
 mod crew;
 mod failover;
+mod fetcher;
 mod html;
 mod idle;
 mod ledger;
@@ -40,8 +44,8 @@ mod roof;
 mod run;
 mod site;
 mod steady;
+mod stop;
 
-use super::demo::asked_to_stop;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::output::Output;
@@ -50,9 +54,10 @@ use clap::Subcommand;
 use failover::FailoverReport;
 use idle::IdleReport;
 use nodes::{Nodes, NodesArgs};
-use options::{FailoverArgs, IdleArgs, ReadArgs, ScanArgs, WriteArgs};
+use options::{FailoverArgs, IdleArgs, Load, ProduceArgs, ReadArgs, ScanArgs};
 use report::{Delivered, Report};
 use run::{Job, Kind, Place};
+use stop::{to_its_end, unless_stopped};
 
 /// What to measure.
 #[derive(Debug, Subcommand)]
@@ -66,7 +71,7 @@ Examples:
   ottla bench failover --demo --times 30 --fault kill")]
 pub(super) enum BenchCommand {
     /// Write as fast as answers come, or at a rate
-    Produce(Box<WriteArgs>),
+    Produce(Box<ProduceArgs>),
     /// Read what was written before, over and over
     Consume(Box<ScanArgs>),
     /// Write, and read at the ends: how long a record takes from one to the other
@@ -87,7 +92,10 @@ pub(super) async fn run(
 ) -> Result<Exit, Failure> {
     match command {
         BenchCommand::Produce(args) => {
-            measure(Job { kind: Kind::Produce, args: &args, consumers: 0 }, client, output).await
+            let ProduceArgs { write, keep } = &*args;
+            let keep = *keep;
+            let job = Job { kind: Kind::Produce { keep }, args: write, consumers: 0 };
+            measure(job, client, output).await
         }
         BenchCommand::E2e(args) => {
             let ReadArgs { write, consumers } = &*args;
@@ -110,21 +118,46 @@ pub(super) async fn run(
 }
 
 async fn measure(job: Job<'_>, client: &Client, output: &mut Output) -> Result<Exit, Failure> {
-    job.args.load.check()?;
+    let load = job.args.load.check()?;
     job.args.span.check()?;
     html::check(job.args.result.html.as_deref())?;
     let (nodes, client) = begin(&job.args.nodes, client, output).await?;
     let place = Place { client: &client, nodes: nodes.as_ref(), output };
-    let report = tokio::select! {
-        report = run::run(job, &place) => report,
-        () = asked_to_stop() => Err(Failure::interrupted()),
-    };
+    let report = on_a_topic(job, load, &place).await;
     end(nodes, output).await;
-    let report = report?;
+    let (report, removed) = report?;
     if let Some(path) = &job.args.result.html {
         html::of_run(&report, path)?;
     }
-    told(&report, output)
+    let exit = told(&report, output)?;
+    removed.map(|()| exit)
+}
+
+/// Runs on a topic of its own, which is deleted whatever happens; gives whether that could be done too.
+async fn on_a_topic(
+    job: Job<'_>,
+    load: Load,
+    place: &Place<'_>,
+) -> Result<(Report, Result<(), Failure>), Failure> {
+    let client = place.client;
+    // Who does not reach the cluster has nothing to remove.
+    unless_stopped(async { Ok(client.discover().await?) }).await?;
+    let topic = site::name();
+    let report = match to_its_end(site::make(client, &topic, &load)).await {
+        Ok(()) => unless_stopped(run::run(job, (topic.clone(), load), place)).await,
+        Err(failure) => Err(failure),
+    };
+    // Nodes of our own are removed with all that is on them.
+    let removed = match place.nodes {
+        Some(_) => Ok(()),
+        None => site::remove(client, &topic).await,
+    };
+    match (report, removed) {
+        (Ok(report), removed) => Ok((report, removed)),
+        (Err(failure), Ok(())) => Err(failure),
+        (Err(failure), Err(left)) if failure.message.is_empty() => Err(left),
+        (Err(failure), Err(left)) => Err(failure.and(left)),
+    }
 }
 
 async fn failover(
@@ -134,10 +167,7 @@ async fn failover(
 ) -> Result<Exit, Failure> {
     html::check(args.html.as_deref())?;
     let (mut nodes, client) = start(args.engine.clone(), client, output).await?;
-    let report = tokio::select! {
-        report = Box::pin(failover::run(args, &mut nodes, &client, output)) => report,
-        () = asked_to_stop() => Err(Failure::interrupted()),
-    };
+    let report = Box::pin(unless_stopped(failover::run(args, &mut nodes, &client, output))).await;
     end(Some(nodes), output).await;
     let report = report?;
     if let Some(path) = &args.html {
@@ -149,10 +179,7 @@ async fn failover(
 
 async fn idle(args: &IdleArgs, client: &Client, output: &mut Output) -> Result<Exit, Failure> {
     let (nodes, client) = start(args.engine.clone(), client, output).await?;
-    let report = tokio::select! {
-        report = idle::run(args, &nodes, &client, output) => report,
-        () = asked_to_stop() => Err(Failure::interrupted()),
-    };
+    let report = unless_stopped(idle::run(args, &nodes, &client, output)).await;
     end(Some(nodes), output).await;
     output.result(&report?, IdleReport::shown)?;
     Ok(Exit::Done)
@@ -179,10 +206,7 @@ async fn start(
 ) -> Result<(Nodes, Client), Failure> {
     output.note("starting three nodes");
     let unnamed = Client::new(&[], client.timeout());
-    let nodes = tokio::select! {
-        nodes = Nodes::start(engine, &unnamed) => nodes?,
-        () = asked_to_stop() => return Err(Failure::interrupted()),
-    };
+    let nodes = unless_stopped(Nodes::start(engine, &unnamed)).await?;
     let client = Client::new(&nodes.addresses(), client.timeout());
     Ok((nodes, client))
 }

@@ -12,6 +12,8 @@ use tempfile::TempDir;
 
 /// A cluster of our own must be healthy by then.
 const READY_WITHIN: Duration = Duration::from_mins(1);
+/// What nodes are told to use if nobody says: whatever stands in the environment, it is in the result.
+const ENGINE: &str = "segment";
 /// How many nodes.
 const NODES: u16 = 3;
 /// Less than this must not be left on the disk that our own nodes share with everybody.
@@ -35,7 +37,7 @@ pub(super) struct Nodes {
     plan: Plan,
     /// In the order of the plan.
     children: Vec<Child>,
-    engine: Option<String>,
+    engine: String,
     /// After the processes that write to it.
     data: TempDir,
 }
@@ -46,7 +48,8 @@ impl Nodes {
         let failed = |error| Failure::new(Exit::Failed, format!("temporary directory: {error}"));
         let data = tempfile::Builder::new().prefix("ottla-bench-").tempdir().map_err(failed)?;
         let plan = Plan::load_or_make(data.path(), Some(NODES), demo::Ports::Any)?;
-        let start = |node| Child::start(node, &plan, data.path(), engine.as_deref());
+        let engine = engine.unwrap_or_else(|| ENGINE.to_owned());
+        let start = |node| Child::start(node, &plan, data.path(), Some(&engine));
         let children: Result<Vec<Child>, Failure> = plan.nodes.iter().map(start).collect();
         let nodes = Self { children: children?, plan, engine, data };
         if let Err(failure) = nodes.healthy(client).await {
@@ -76,6 +79,11 @@ impl Nodes {
         self.children.iter().filter_map(Child::pid).collect()
     }
 
+    /// Their storage engine.
+    pub(super) fn engine(&self) -> &str {
+        &self.engine
+    }
+
     /// Where their data is.
     pub(super) fn data(&self) -> &Path {
         self.data.path()
@@ -92,7 +100,8 @@ impl Nodes {
         let why =
             format!("{at}: {free} B are free on this disk: {DISK_FREE_BYTES_MIN} are left alone");
         Err(Failure::new(Exit::Failed, why).hint(
-            "measure for a shorter --duration, at a lower --rate, or set TMPDIR to another disk",
+            "measure for a shorter --duration or at a lower --rate, let `produce` --keep 4GiB, or set \
+             TMPDIR to another disk",
         ))
     }
 
@@ -107,7 +116,7 @@ impl Nodes {
 
     /// Waits until a node that was told to end has ended, and starts it again.
     pub(super) async fn restart(&mut self, id: u64) -> Result<(), Failure> {
-        let (plan, engine, data) = (&self.plan, self.engine.as_deref(), self.data.path());
+        let (plan, engine, data) = (&self.plan, Some(self.engine.as_str()), self.data.path());
         let pairs = self.children.iter_mut().zip(&plan.nodes);
         for (child, node) in pairs.filter(|(_, node)| node.id == id) {
             drop(child.death().await);

@@ -1,6 +1,6 @@
 //! What a benchmark can be told, and what it refuses.
 
-use super::batch::Batch;
+use super::batch::{self, Batch};
 use super::failover::Fault;
 use super::nodes::NodesArgs;
 use super::steady;
@@ -87,12 +87,24 @@ pub(super) struct ResultArgs {
     /// Also write the result as one page with plots
     #[arg(long, value_name = "FILE")]
     pub(super) html: Option<PathBuf>,
-    /// Do not measure what the machine does without us (3 seconds)
+    /// Do not measure what this machine does without the cluster (up to 5 seconds)
     #[arg(long)]
     pub(super) no_roof: bool,
 }
 
-/// Options of `produce`, and of whatever else writes.
+/// Options of `produce`.
+#[derive(Debug, Clone, Args)]
+pub(in crate::cli) struct ProduceArgs {
+    #[command(flatten)]
+    pub(super) write: WriteArgs,
+    /// For a long run: read and compare while it writes, and remove what was compared but for the last
+    /// so many bytes of the topic (4GiB); on disk there are as many again, and a segment of each
+    /// partition [default: everything is kept, and compared afterwards]
+    #[arg(long, value_name = "SIZE", value_parser = batch::size, help_heading = "Run")]
+    pub(super) keep: Option<u64>,
+}
+
+/// Options of whatever writes.
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct WriteArgs {
     #[command(flatten)]
@@ -144,7 +156,13 @@ pub(in crate::cli) struct FailoverArgs {
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(super) times: u32,
     /// How the leader goes
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "kill,terminate,pause")]
+    #[arg(
+        long,
+        visible_alias = "how",
+        value_enum,
+        value_delimiter = ',',
+        default_value = "kill,terminate,pause"
+    )]
     pub(super) fault: Vec<Fault>,
     /// Also write the result as one page with plots
     #[arg(long, value_name = "FILE")]

@@ -27,6 +27,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 const TURNED_AWAY: Duration = Duration::from_millis(5);
 /// Before another broker is asked when one is gone.
 const NEXT_BROKER: Duration = Duration::from_millis(10);
+/// Before a producer that is too far ahead of the comparison looks again.
+const FAR_AHEAD: Duration = Duration::from_millis(20);
 /// The broker gives up so much earlier than we do, so that it is the one who says what happened.
 const SLACK: Duration = Duration::from_secs(1);
 
@@ -50,6 +52,8 @@ pub(super) struct Producer {
     pub(super) pace: Pace,
     pub(super) course: Course,
     pub(super) goal: Goal,
+    /// It waits while more than this was acknowledged and not yet compared.
+    pub(super) ahead_bytes_max: Option<u64>,
     /// The partitions it writes to, in turn.
     pub(super) partitions: Vec<u32>,
     pub(super) ledger: Arc<Ledger>,
@@ -74,6 +78,7 @@ impl Producer {
         let turns = self.partitions.clone();
         let mut records = 0;
         for partition in turns.into_iter().cycle() {
+            self.wait_for_comparison().await;
             let due = match self.pace.due(sent) {
                 Some(after) => self.course.began + after,
                 None => Instant::now(),
@@ -96,6 +101,14 @@ impl Producer {
         Ok(due.saturating_sub(sent) * records)
     }
 
+    async fn wait_for_comparison(&self) {
+        let Some(most) = self.ahead_bytes_max else { return };
+        while self.ledger.ahead_bytes() > most && Instant::now() < self.course.until {
+            self.recorder.held_back(FAR_AHEAD);
+            sleep(FAR_AHEAD).await;
+        }
+    }
+
     async fn send(
         &self,
         request: &Request,
@@ -112,7 +125,7 @@ impl Producer {
         while Instant::now() < deadline {
             let kept = connections.remove(broker);
             let opened = async { Connection::open(broker).await.ok() };
-            let Some(mut connection) = (match kept {
+            let Some(connection) = (match kept {
                 Some(kept) => Some(kept),
                 None => opened.await,
             }) else {
@@ -124,15 +137,15 @@ impl Producer {
             let left = deadline.saturating_duration_since(Instant::now()) + SLACK;
             let answer = timeout(left, connection.exchange(&request.bytes)).await;
             let fate = match answer {
-                Ok(Ok(answer)) => {
-                    connections.insert(broker.to_owned(), connection);
+                Ok(Ok((answer, connection))) => {
+                    connections.extend(connection.map(|kept| (broker.to_owned(), kept)));
                     judge(&answer).map_err(|why| refused(broker, &why))?
                 }
                 Ok(Err(_)) | Err(_) => Fate::Unknown,
             };
             match fate {
                 Fate::Acknowledged => {
-                    self.ledger.acknowledged(request.tally);
+                    self.ledger.acknowledged(request.tally, &request.numbers);
                     let tally = request.tally;
                     self.recorder.request(due.elapsed(), tally.records, tally.bytes);
                     return Ok(());

@@ -1,15 +1,14 @@
 //! Everything of a topic, read back record by record and compared with what was acknowledged.
 
+use super::fetcher::Fetcher;
 use super::ledger::{Consumed, Unknown};
 use super::site::Site;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::client::{Backoff, FetchAt, Fetched};
 use crate::topic::PartitionId;
 use futures::stream::{StreamExt, TryStreamExt};
 use std::time::Duration;
 use storage::batch::RecordBatch;
-use tokio::time::{Instant, sleep};
 
 /// Partitions that are read at once, each with a page in memory.
 const AT_ONCE: usize = 4;
@@ -94,11 +93,12 @@ pub(super) async fn walk(
     mut visit: impl FnMut(Item<'_>),
 ) -> Result<u64, Failure> {
     let end = site.client.ends(&site.topic, PartitionId(partition)).await?.high_watermark;
-    let mut next = 0;
+    let (mut fetcher, mut next) = (Fetcher::new(site, PAGE_BYTES_MAX), 0);
     while next < end {
-        let page = fetch(site, partition, next, Duration::ZERO).await?;
-        let damaged = |error| damaged(site, partition, next, &error);
-        for batch in RecordBatch::split_stored(page.batches.clone()).map_err(damaged)? {
+        let page = fetcher.page(partition, next, Duration::ZERO).await?;
+        let (log_start, got) = (page.log_start, page.next);
+        let damaged = |error| fetcher.damaged(partition, next, &error);
+        for batch in page.checked().map_err(damaged)? {
             if batch.base_offset() >= end.cast_signed() {
                 break;
             }
@@ -108,55 +108,13 @@ pub(super) async fn walk(
                 visit(Item::Record(record.map_err(damaged)?.value.unwrap_or_default()));
             }
         }
-        if page.log_start > 0 || page.next <= next {
+        if log_start > 0 || got <= next {
             let at = format!("{} partition {partition}", site.topic);
-            let (start, got) = (page.log_start, page.next);
             let why =
-                format!("{at}: offset {next}: log start {start}, next offset {got}, end {end}");
+                format!("{at}: offset {next}: log start {log_start}, next offset {got}, end {end}");
             return Err(Failure::new(Exit::Failed, why));
         }
-        next = page.next;
+        next = got;
     }
     Ok(end)
-}
-
-/// A page from a partition's leader, or through whoever answers; again until the time is up.
-pub(super) async fn fetch(
-    site: &Site,
-    partition: u32,
-    offset: u64,
-    wait: Duration,
-) -> Result<Fetched, Failure> {
-    let deadline = Instant::now() + site.client.timeout();
-    let mut backoff = Backoff::default();
-    loop {
-        let at = FetchAt {
-            topic: &site.topic,
-            partition: PartitionId(partition),
-            offset,
-            bytes_max: PAGE_BYTES_MAX,
-            wait,
-            leader: Some(site.leader(partition).to_owned()),
-        };
-        let error = match site.client.fetch(at, deadline).await {
-            Ok(page) => return Ok(page),
-            Err(error) => error,
-        };
-        let pause = backoff.next(error.retry_after());
-        if !error.worth_repeating() || Instant::now() + pause >= deadline {
-            return Err(error.into());
-        }
-        sleep(pause).await;
-    }
-}
-
-/// A page that is not what a log holds.
-pub(super) fn damaged(
-    site: &Site,
-    partition: u32,
-    offset: u64,
-    error: &dyn std::fmt::Display,
-) -> Failure {
-    let at = format!("{} partition {partition} from offset {offset} on", site.topic);
-    Failure::new(Exit::Failed, format!("{at}: {error}"))
 }

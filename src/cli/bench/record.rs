@@ -108,6 +108,11 @@ pub(super) fn number(value: &[u8]) -> Option<u64> {
     read(value.get(..NUMBER_DIGITS)?)
 }
 
+/// Whose number it is.
+pub(super) fn producer(number: u64) -> usize {
+    usize::try_from(number >> COUNT_BITS).unwrap_or(usize::MAX)
+}
+
 /// When a record was to be sent, as it says: µs from the beginning.
 pub(super) fn due_us(value: &[u8]) -> Option<u64> {
     read(value.get(NUMBER_DIGITS..HEAD_DIGITS)?)

@@ -21,6 +21,8 @@ pub(super) struct Interval {
     pub(super) requests: u64,
     /// Requests that were certainly not done, and sent again.
     pub(super) refused: u64,
+    /// What producers waited for the comparison, all together.
+    pub(super) held_back: Duration,
     latency_us: Histogram<u64>,
 }
 
@@ -63,6 +65,11 @@ impl Recorder {
         self.with(|interval| interval.refused += 1);
     }
 
+    /// A producer waits for the comparison.
+    pub(super) fn held_back(&self, time: Duration) {
+        self.with(|interval| interval.held_back += time);
+    }
+
     /// What was counted since the last time.
     pub(super) fn take(&self) -> Interval {
         self.with(std::mem::take)
@@ -80,6 +87,7 @@ impl Interval {
         self.bytes += other.bytes;
         self.requests += other.requests;
         self.refused += other.refused;
+        self.held_back += other.held_back;
         self.latency_us.add(&other.latency_us).expect("both have the same bounds");
     }
 
@@ -113,7 +121,8 @@ impl Default for Interval {
     fn default() -> Self {
         let latency_us = Histogram::new_with_bounds(1, LATENCY_US_MAX, DIGITS);
         let latency_us = latency_us.expect("these bounds are fixed and valid");
-        Self { records: 0, bytes: 0, requests: 0, refused: 0, latency_us }
+        let held_back = Duration::ZERO;
+        Self { records: 0, bytes: 0, requests: 0, refused: 0, held_back, latency_us }
     }
 }
 

@@ -5,7 +5,7 @@ use super::ledger::Comparison;
 use super::meter::{Meter, Tick};
 use super::options::Load;
 use super::recorder::Latency;
-use super::roof::Roof;
+use super::roof::{FractionOf, Roof};
 use crate::cli::size::{Count, Size, rounded};
 use crate::cli::table::Table;
 use serde::Serialize;
@@ -23,6 +23,8 @@ pub(super) struct Report {
     pub(super) engine: Option<String>,
     pub(super) load: Load,
     pub(super) consumers: u32,
+    /// What was compared while it was written was removed but for so many bytes.
+    pub(super) keep_bytes: Option<u64>,
     /// How long was measured.
     pub(super) seconds: f64,
     /// What was acknowledged, latency from when a request was due.
@@ -49,12 +51,14 @@ pub(super) struct Delivered {
 }
 
 /// Records in one direction within the window.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct Flow {
     pub(super) records: u64,
     pub(super) bytes: u64,
     pub(super) requests: u64,
     pub(super) refused_requests: u64,
+    /// What producers waited for the comparison to come after them (`--keep`), all together.
+    pub(super) held_back_seconds: f64,
     pub(super) records_per_second: f64,
     pub(super) megabytes_per_second: f64,
     pub(super) latency_ms: Option<Latency>,
@@ -73,6 +77,7 @@ impl Flow {
             bytes: total.bytes,
             requests: total.requests,
             refused_requests: total.refused,
+            held_back_seconds: total.held_back.as_secs_f64(),
             records_per_second: rounded(total.records) / seconds,
             megabytes_per_second: rounded(total.bytes) / 1e6 / seconds,
             latency_ms: total.latency(),
@@ -110,7 +115,9 @@ impl Report {
 
     /// For people.
     pub(super) fn shown(&self) -> String {
-        let mut parts = vec![self.title(), self.flows(), self.costs()];
+        let mut parts = vec![self.title(), self.flows()];
+        parts.extend(self.roofs());
+        parts.push(self.costs());
         if self.unsent_records > 0 {
             parts.push(format!("{} records were due and not sent", Count(self.unsent_records)));
         }
@@ -118,7 +125,21 @@ impl Report {
             let word = if equal { "the same" } else { "not the same" };
             parts.push(format!("the consumers got {}: {word} as was read back", Count(records)));
         }
-        parts.push(self.comparison.shown());
+        parts.push(match self.keep_bytes {
+            None => self.comparison.shown(),
+            Some(bytes) => format!(
+                "{}; compared while it was written, by this client; then removed but for {}",
+                self.comparison.shown(),
+                Size(bytes),
+            ),
+        });
+        let held_back = self.written.as_ref().map_or(0.0, |written| written.held_back_seconds);
+        if held_back > 0.0 {
+            parts.push(format!(
+                "producers waited {held_back:.1} s, all together, for the comparison to come after \
+                 them: throughput is what both can do"
+            ));
+        }
         parts.join("\n\n")
     }
 
@@ -158,29 +179,61 @@ impl Report {
                 Count(flow.refused_requests).to_string(),
             ]);
         }
-        if let Some(roof) = &self.roof {
-            let row = |name: &str, records: String, megabytes: String| {
-                let mut row: [String; 10] = std::array::from_fn(|_| String::new());
-                let [first, second, third, ..] = &mut row;
-                (*first, *second, *third) = (name.to_owned(), records, megabytes);
-                row
-            };
-            table.row(row(
-                "file roof",
-                String::new(),
-                format!("{:.1}", roof.file_megabytes_per_second),
-            ));
-            table.row(row("as a fraction of it", String::new(), format!("{:.3}", roof.of_file)));
-            table.row(row("echo roof", whole(roof.echo_records_per_second), String::new()));
-            table.row(row("as a fraction of it", format!("{:.3}", roof.of_echo), String::new()));
-        }
         table.lines()
+    }
+
+    /// What the machine does without us, and which part of it the result is.
+    fn roofs(&self) -> Option<String> {
+        let roof = self.roof.as_ref()?;
+        let (written, read) = (&roof.written_as_fraction_of, &roof.read_as_fraction_of);
+        let titles = ["ROOF", "RECORDS/S", "MB/S", "WRITTEN IS", "READ IS"];
+        let mut table = Table::new(titles).numbers([1, 2, 3, 4]);
+        let megabytes = |value: f64| format!("{value:.1}");
+        let part = |of: &Option<FractionOf>, value: fn(&FractionOf) -> Option<f64>| {
+            of.as_ref().and_then(value).map_or_else(dash, |part| format!("{part:.3}"))
+        };
+        let mut row = |name: String, each: [String; 4]| {
+            let [records, megabytes, written, read] = each;
+            table.row([name, records, megabytes, written, read]);
+        };
+        let of_file = |of| part(of, |of| Some(of.file));
+        row(
+            "one file, fdatasync after each round of requests".to_owned(),
+            [dash(), megabytes(roof.file_megabytes_per_second), of_file(written), of_file(read)],
+        );
+        let of_each = |of| part(of, |of| Some(of.file_each_copy));
+        row(
+            format!("of it for each of {} copies, if they share the disk", self.replicas),
+            [
+                dash(),
+                megabytes(roof.file_megabytes_per_second_each_copy),
+                of_each(written),
+                of_each(read),
+            ],
+        );
+        if let Some(echo) = roof.echo_records_per_second {
+            let of_http = part(written, |of| of.http);
+            row(
+                "bare HTTP server: the same requests, sent back".to_owned(),
+                [whole(echo), dash(), of_http, dash()],
+            );
+        }
+        if let Some(pages) = roof.pages_megabytes_per_second {
+            row(
+                "bare HTTP server: pages of 4 MiB from memory".to_owned(),
+                [dash(), megabytes(pages), dash(), part(read, |of| of.http)],
+            );
+        }
+        Some(table.lines())
     }
 
     fn costs(&self) -> String {
         let cost = &self.cost;
         let shown = |value: Option<f64>| value.map_or_else(dash, |value| format!("{value:.2}"));
         let resident = cost.broker_resident_bytes_max.iter().max().copied();
+        let size = |bytes| Size(bytes).to_string();
+        let over_time = cost.resident_bytes();
+        let over_time = over_time.map(|(first, last)| format!("{} → {}", Size(first), Size(last)));
         let mut table = Table::new(["COST", ""]).numbers([1]);
         for (name, value) in [
             ("CPU s per million records, brokers", shown(cost.broker_cpu_seconds_per_million)),
@@ -188,8 +241,9 @@ impl Report {
             ("disk bytes per payload byte, all copies", shown(cost.disk_bytes_per_payload_byte)),
             ("disk bytes per payload byte, each copy", shown(cost.disk_bytes_per_copied_byte)),
             ("flushes per second, all brokers", shown(cost.flushes_per_second)),
-            ("memory max, broker", resident.map_or_else(dash, |bytes| Size(bytes).to_string())),
-            ("memory max, client", Size(cost.client_resident_bytes_max).to_string()),
+            ("memory, largest broker, at the start and the end", over_time.unwrap_or_else(dash)),
+            ("memory, largest broker, the most", resident.map_or_else(dash, size)),
+            ("memory, client, the most", size(cost.client_resident_bytes_max)),
         ] {
             table.row([name.to_owned(), value]);
         }

@@ -102,6 +102,11 @@ impl Writer {
     }
 }
 
+/// A whole request of HTTP/1.1 without a body, ready to be written.
+pub(super) fn get(target: &str, media: &str) -> Bytes {
+    format!("GET {target} HTTP/1.1\r\nhost: bench\r\naccept: {media}\r\n\r\n").into()
+}
+
 /// A whole request of HTTP/1.1, ready to be written.
 pub(super) fn post(target: &str, media: &str, body: &[u8]) -> Bytes {
     let head = format!(

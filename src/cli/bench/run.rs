@@ -2,7 +2,7 @@
 //!
 //! | | before | within the window | latency |
 //! |---|---|---|---|
-//! | `produce` | | producers | of a request, from when it was due |
+//! | `produce` | | producers (and who compares, with `--keep`) | of a request, from when it was due |
 //! | `consume` | records | consumers read them over and over | of a page |
 //! | `e2e` | | producers, and consumers at the ends | of a record, from when it was due until it was read |
 //! | `mixed` | records | producers, and consumers that read what was there before | of both |
@@ -16,15 +16,14 @@ use super::nodes::Nodes;
 use super::options::{Load, WriteArgs};
 use super::producer::Goal;
 use super::readback::{self, Readback, Shelf};
-use super::recorder::Recorder;
 use super::report::{Delivered, Flow, Report};
-use super::roof::Roof;
+use super::roof::{Roof, Under};
 use super::site::Site;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::cli::size::Count;
 use crate::client::Client;
-use crate::topic::PartitionId;
+use crate::topic::{PartitionId, TopicName};
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -39,7 +38,10 @@ pub(super) struct Place<'a> {
 /// What is to be measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    Produce,
+    Produce {
+        /// What is compared while it is written is removed but for so many bytes.
+        keep: Option<u64>,
+    },
     /// Of so many records.
     Consume(u64),
     EndToEnd,
@@ -67,7 +69,7 @@ struct Stage {
 impl Kind {
     const fn name(self) -> &'static str {
         match self {
-            Self::Produce => "produce",
+            Self::Produce { .. } => "produce",
             Self::Consume(_) => "consume",
             Self::EndToEnd => "e2e",
             Self::Mixed(_) => "mixed",
@@ -76,43 +78,64 @@ impl Kind {
 
     const fn records_before(self) -> u64 {
         match self {
-            Self::Produce | Self::EndToEnd => 0,
+            Self::Produce { .. } | Self::EndToEnd => 0,
             Self::Consume(records) | Self::Mixed(records) => records,
+        }
+    }
+
+    const fn keep(self) -> Option<u64> {
+        match self {
+            Self::Produce { keep } => keep,
+            Self::Consume(_) | Self::EndToEnd | Self::Mixed(_) => None,
+        }
+    }
+
+    const fn reads(self) -> bool {
+        match self {
+            Self::Produce { .. } => false,
+            Self::Consume(_) | Self::EndToEnd | Self::Mixed(_) => true,
         }
     }
 }
 
-/// Runs it, and compares.
-pub(super) async fn run(job: Job<'_>, place: &Place<'_>) -> Result<Report, Failure> {
-    let load = Arc::new(job.args.load.check()?);
-    let site = Arc::new(Site::create(place.client, &load).await?);
-    let roof = roof(job.args, place, &site, &load).await?;
+/// Runs it on a topic that is there and empty, and compares.
+pub(super) async fn run(
+    job: Job<'_>,
+    (topic, load): (TopicName, Load),
+    place: &Place<'_>,
+) -> Result<Report, Failure> {
+    let load = Arc::new(load);
+    let site = Arc::new(Site::open(place.client, topic).await?);
+    let roof = roof(job, place, &site, &load).await?;
     let mut stage = Stage { site, load, ledger: Arc::default(), shelves: Arc::from([]) };
     if job.kind.records_before() > 0 {
         stage.fill(job.kind.records_before(), place).await?;
     }
     let course = Course::begin(&job.args.span);
     let mut written = (!matches!(job.kind, Kind::Consume(_))).then(|| Meter::new(Side::Written));
-    let mut read = (job.kind != Kind::Produce).then(|| Meter::new(Side::Read));
+    let mut read = job.kind.reads().then(|| Meter::new(Side::Read));
     let meters = [written.as_mut(), read.as_mut()].into_iter().flatten().collect();
     let (came_to, cost) = stage.drive(job, course, meters, place).await?;
-    place.output.note("reading everything back");
     let (acknowledged, unknown) = stage.ledger.close();
-    let back = readback::read(&stage.site, &unknown).await?;
-    stage.site.delete().await?;
+    let back = if job.kind.keep().is_some() {
+        Readback { consumed: came_to.audited, ..Readback::default() }
+    } else {
+        place.output.note("reading everything back");
+        readback::read(&stage.site, &unknown).await?
+    };
     let comparison = Comparison::new(acknowledged, &unknown, &back.consumed);
     let written = written.map(|meter| Flow::of(meter, course.window()));
     let read = read.map(|meter| Flow::of(meter, course.window()));
-    let first = written.as_ref().or(read.as_ref());
-    let roof = roof.zip(first).map(|(roof, flow)| roof.with(flow));
+    let roof = roof.map(|roof| roof.with(written.as_ref(), read.as_ref()));
     Ok(Report {
         bench: job.kind.name(),
         version: env!("CARGO_PKG_VERSION"),
         brokers: stage.site.brokers.len(),
         replicas: stage.site.replicas,
-        engine: job.args.nodes.engine.clone(),
+        engine: place.nodes.map(|nodes| nodes.engine().to_owned()),
         load: Load::clone(&stage.load),
         consumers: job.consumers,
+        keep_bytes: job.kind.keep(),
         seconds: course.window().as_secs_f64(),
         written,
         read,
@@ -132,8 +155,8 @@ impl Stage {
         let each = u64::try_from(self.load.records_per_request).unwrap_or(u64::MAX);
         let requests = records.div_ceil(each * u64::from(self.load.producers));
         let mut crew = Crew::new(&self.site, &self.load, Course::now());
-        let goal = Goal::Requests(requests);
-        crew.produce(self.load.producers, goal, &self.ledger, &Arc::new(Recorder::default()));
+        let goal = (self.load.producers, Goal::Requests(requests), None);
+        crew.produce(goal, &self.ledger, &Arc::default());
         crew.ended().await?;
         if let Some(nodes) = place.nodes {
             nodes.check_disk()?;
@@ -155,12 +178,17 @@ impl Stage {
     ) -> Result<(CameTo, Cost), Failure> {
         let mut crew = Crew::new(&self.site, &self.load, course);
         let (ends, ended) = watch::channel(None);
+        if let Some(bytes) = job.kind.keep() {
+            crew.audit(bytes, &ended, &self.ledger);
+        }
         for meter in &meters {
             let recorder = &meter.recorder;
             match (job.kind, meter.side) {
-                (_, Side::Written) => crew.produce(0, Goal::Time, &self.ledger, recorder),
+                (_, Side::Written) => {
+                    crew.produce((0, Goal::Time, job.kind.keep()), &self.ledger, recorder);
+                }
                 (Kind::EndToEnd, Side::Read) => crew.tail(job.consumers, &ended, recorder),
-                (Kind::Produce | Kind::Consume(_) | Kind::Mixed(_), Side::Read) => {
+                (Kind::Produce { .. } | Kind::Consume(_) | Kind::Mixed(_), Side::Read) => {
                     crew.scan(job.consumers, &self.shelves, recorder);
                 }
             }
@@ -188,7 +216,7 @@ impl Stage {
 /// What the consumers of the run itself got, beside what was read back.
 fn delivered(kind: Kind, came_to: &CameTo, back: &Readback) -> Option<Delivered> {
     match kind {
-        Kind::Produce => None,
+        Kind::Produce { .. } => None,
         Kind::EndToEnd => {
             let all = back.consumed.expected + back.consumed.unknown;
             Some(Delivered { records: came_to.tailed.records, equal: came_to.tailed == all })
@@ -202,16 +230,18 @@ fn delivered(kind: Kind, came_to: &CameTo, back: &Readback) -> Option<Delivered>
 
 /// What the machine does without us, unless nobody wants to know.
 async fn roof(
-    args: &WriteArgs,
+    job: Job<'_>,
     place: &Place<'_>,
     site: &Site,
     load: &Arc<Load>,
 ) -> Result<Option<Roof>, Failure> {
-    if args.result.no_roof {
+    if job.args.result.no_roof {
         return Ok(None);
     }
-    place.output.note("measuring a bare file and a bare HTTP server");
+    place.output.note("measuring the roof: a bare file and a bare HTTP server on this machine");
     let elsewhere = std::env::temp_dir();
     let directory = place.nodes.map_or(elsewhere.as_path(), Nodes::data);
-    Roof::measure(site, load, directory).await.map(Some)
+    let writes = !matches!(job.kind, Kind::Consume(_));
+    let under = Under { site, load, writes, consumers: job.consumers };
+    Roof::measure(under, directory).await.map(Some)
 }

@@ -1,9 +1,13 @@
-//! The topic that a run writes to: its own, made before and deleted afterwards.
+//! The topic that a run writes to: its own, made before and deleted afterwards, however the run ends.
+//!
+//! A cluster that is somebody else's is left as it was found: the topic has a name that nobody else has,
+//! and nothing but this topic is made, written or deleted.
 
 use super::options::Load;
+use super::stop::unless_stopped;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::client::{Client, NewTopic};
+use crate::client::{Client, Error, NewTopic};
 use crate::topic::TopicName;
 use std::time::Duration;
 use tokio::time::{Instant, interval};
@@ -24,19 +28,43 @@ pub(super) struct Site {
     pub(super) replicas: u32,
 }
 
+/// A name that no topic has.
+pub(super) fn name() -> TopicName {
+    let name = format!("bench-{}", uuid::Uuid::new_v4().simple());
+    TopicName::new(&name).expect("letters, digits and a hyphen")
+}
+
+/// Makes the topic.
+pub(super) async fn make(client: &Client, topic: &TopicName, load: &Load) -> Result<(), Failure> {
+    let settings = load.settings().into_iter();
+    let new = NewTopic {
+        partitions: Some(load.partitions),
+        replication_factor: load.replication_factor,
+        config: settings.map(|(name, value)| (name.to_owned(), value)).collect(),
+    };
+    client.create(topic, &new).await?;
+    Ok(())
+}
+
+/// Deletes the topic if it is there. Who cannot wait for that is told what is left.
+pub(super) async fn remove(client: &Client, topic: &TopicName) -> Result<(), Failure> {
+    let deleted = unless_stopped(async {
+        match client.delete(topic).await {
+            Ok(()) | Err(Error::Refused { status: 404, .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    });
+    deleted.await.map_err(|failure| {
+        let why = if failure.message.is_empty() { "told to stop again" } else { &failure.message };
+        let message = format!("topic {topic} is left behind: {why}");
+        Failure::new(failure.exit, message).hint(format!("ottla topic delete {topic}"))
+    })
+}
+
 impl Site {
-    /// Creates the topic, and waits until each partition has its leader and all replicas are in sync.
-    pub(super) async fn create(client: &Client, load: &Load) -> Result<Self, Failure> {
-        let name = format!("bench-{}", uuid::Uuid::new_v4().simple());
-        let topic = TopicName::new(&name).expect("letters, digits and a hyphen");
-        let settings = load.settings().into_iter();
-        let new = NewTopic {
-            partitions: Some(load.partitions),
-            replication_factor: load.replication_factor,
-            config: settings.map(|(name, value)| (name.to_owned(), value)).collect(),
-        };
+    /// Waits until each partition of the topic has its leader and all replicas are in sync.
+    pub(super) async fn open(client: &Client, topic: TopicName) -> Result<Self, Failure> {
         let brokers = client.discover().await?;
-        client.create(&topic, &new).await?;
         let deadline = Instant::now() + client.timeout();
         let mut every = interval(LOOK_EVERY);
         loop {
@@ -58,11 +86,6 @@ impl Site {
                 return Err(Failure::new(Exit::Unavailable, why));
             }
         }
-    }
-
-    /// Deletes the topic.
-    pub(super) async fn delete(&self) -> Result<(), Failure> {
-        Ok(self.client.delete(&self.topic).await?)
     }
 
     /// The broker to begin with: of a partition its leader, else by turns.

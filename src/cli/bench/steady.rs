@@ -91,16 +91,16 @@ impl Writing {
                 Some(connection) => Ok(Ok(connection)),
                 None => timeout(ATTEMPT_TIMEOUT, Connection::open(&line.broker)).await,
             };
-            let Ok(Ok(mut connection)) = opened else {
+            let Ok(Ok(connection)) = opened else {
                 self.next_broker(line).await;
                 continue;
             };
             match timeout(ATTEMPT_TIMEOUT, connection.exchange(request)).await {
-                Ok(Ok(answer)) => {
+                Ok(Ok((answer, connection))) => {
                     let told = |why| Failure::new(Exit::Failed, format!("{}: {why}", line.broker));
                     match judge(&answer).map_err(told)? {
                         Fate::Acknowledged => {
-                            line.connection = Some(connection);
+                            line.connection = connection;
                             return Ok(());
                         }
                         Fate::Unknown | Fate::Refused => self.next_broker(line).await,
