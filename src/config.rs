@@ -88,7 +88,7 @@ pub struct Config {
     pub rebalance_delay: Duration,
     /// Memory for recent entries, over all logs.
     pub tail_cache_bytes: usize,
-    /// Between two heartbeats of a leader.
+    /// Between two heartbeats of a leader whose partition is in use; at rest they are rarer.
     pub heartbeat: Duration,
     /// The shortest silence after which a follower stands for election.
     pub election_min: Duration,
@@ -217,7 +217,7 @@ pub struct Overrides {
     /// Memory for recent entries over all logs [default: 67108864]
     #[arg(long, env = "OTTLA_TAIL_CACHE_BYTES", value_name = "BYTES", hide_short_help = true)]
     pub tail_cache_bytes: Option<usize>,
-    /// Milliseconds between heartbeats of a leader [default: 150]
+    /// Milliseconds between heartbeats of a leader, while its partition is in use [default: 150]
     #[arg(long, env = "OTTLA_HEARTBEAT_MS", value_name = "MS", hide_short_help = true)]
     pub heartbeat_ms: Option<u64>,
     /// Shortest silence before an election, in milliseconds [default: 600]

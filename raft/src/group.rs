@@ -5,6 +5,7 @@ use crate::adapter::log_store::blocking;
 use crate::adapter::machine::trim_payload;
 use crate::adapter::replica::Replica;
 use crate::proposal::{Ordered, Proposal, Room, leading_term, propose};
+use crate::pulse::Pulse;
 use crate::{Acks, NodeId, NotAppended, Outcome, ReadRefused, Role, Timing, Watermark};
 use bytes::Bytes;
 use openraft::async_runtime::WatchReceiver;
@@ -79,6 +80,7 @@ pub(crate) struct Inner {
     pub(crate) room: Room,
     /// Who may append data: many, or one that knows the end.
     pub(crate) turns: Arc<RwLock<()>>,
+    pub(crate) pulse: Pulse,
     pub(crate) closing: CancellationToken,
 }
 

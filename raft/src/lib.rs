@@ -1,7 +1,7 @@
 //! Floor 1: Raft groups, roles and peers. The only crate that says openraft; knows no topic.
 //!
 //! ```text
-//!   Node ── one per process: all groups, one transport, one heartbeat ticker
+//!   Node ── one per process: all groups, one transport, one pulse
 //!     ├── Group ── a handle on one Raft group: propose, read, watch
 //!     │     ├── Role ── Following → Electing → Taking → Leading
 //!     │     ├── Watermark ── log start ≤ high watermark ≤ end
@@ -16,6 +16,7 @@ mod machine;
 mod node;
 mod outcome;
 mod proposal;
+mod pulse;
 mod purge;
 mod role;
 mod succession;

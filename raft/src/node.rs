@@ -9,6 +9,7 @@ use crate::adapter::replica::Replica;
 use crate::adapter::service::{refuse, serve};
 use crate::group::Inner as GroupInner;
 use crate::proposal::Room;
+use crate::pulse::{self, Pulse};
 use crate::succession;
 use crate::supervisor::supervise;
 use crate::transport::{Handler, Hello, Lane, Request, Transport, TransportOptions};
@@ -23,7 +24,7 @@ use std::time::Duration;
 use storage::{FlushPolicy, GroupId, Store, Term};
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedMutexGuard, watch};
-use tokio::time::{Instant, MissedTickBehavior, timeout};
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -46,7 +47,7 @@ const BACKOFF: &str = "50ms 100ms 200ms 400ms 800ms 1s";
 /// Raft's clock. `heartbeat < election_min < election_max`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
-    /// Between two heartbeats of a leader.
+    /// Between two heartbeats of a leader whose group is in use; at rest they are rarer, see `pulse`.
     pub heartbeat: Duration,
     /// The shortest silence after which a follower stands for election.
     pub election_min: Duration,
@@ -151,7 +152,7 @@ impl Handler for Doors {
                 return refuse(format!("unknown request {}", request.kind));
             };
             match self.group(request.group) {
-                Some(group) => serve(&group.inner.raft, kind, request.body).await,
+                Some(group) => serve(&group.inner, kind, request.body).await,
                 None => refuse(format!("group {} is not open here", request.group)),
             }
         }
@@ -187,9 +188,10 @@ impl Node {
                 closing: CancellationToken::new(),
             }),
         };
-        node.inner.tasks.spawn(tick(
-            Arc::clone(&node.inner.doors),
-            node.inner.options.timing.heartbeat,
+        let doors = Arc::clone(&node.inner.doors);
+        node.inner.tasks.spawn(pulse::run(
+            move || doors.groups(),
+            node.inner.options.timing,
             node.inner.closing.clone(),
         ));
         let doors = Arc::clone(&node.inner.doors);
@@ -259,6 +261,7 @@ impl Node {
                 broken: Mutex::default(),
                 room: room.clone(),
                 turns: Arc::default(),
+                pulse: Pulse::default(),
                 closing: closing.child_token(),
             }),
         };
@@ -385,32 +388,14 @@ async fn close(group: &Group) {
     }
 }
 
-/// Lets every group we lead send its heartbeat, all at once: the transport packs them per peer.
-async fn tick(doors: Arc<Doors>, every: Duration, closing: CancellationToken) {
-    let mut ticks = tokio::time::interval(every);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            () = closing.cancelled() => return,
-            _ = ticks.tick() => {}
-        }
-        for group in doors.groups() {
-            if matches!(group.role(), Role::Leading { .. } | Role::Taking { .. }) {
-                // Never waits: a core whose queue is full gets its heartbeat next time.
-                drop(group.inner.raft.trigger().heartbeat().now_or_never());
-            }
-        }
-    }
-}
-
 /// openraft's configuration of one group.
 fn config(id: GroupId, timing: Timing, flush: FlushPolicy) -> io::Result<Config> {
     let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let election_min = millis(timing.election_min);
     let config = Config {
         cluster_name: format!("group {id}"),
-        // Heartbeats come from the node's ticker. Here it only paces the core's own clock (a fifth of
-        // it) and bounds a heartbeat's answer.
+        // Heartbeats come with the node's pulse. Here it only paces the core's own clock (a fifth of it)
+        // and bounds a heartbeat's answer.
         enable_heartbeat: false,
         heartbeat_interval: election_min * 5 / 6,
         election_timeout_min: election_min,

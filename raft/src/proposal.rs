@@ -5,6 +5,7 @@ use crate::adapter::ticket::{Completion, Early, Held, Place, Ticket, Turn, Witne
 use crate::group::Inner;
 use crate::{Acks, Appended, GroupHealth, NodeId, NotAppended, Outcome, Role};
 use bytes::Bytes;
+use futures::future::FutureExt;
 use openraft::errors::{ClientWriteError, ForwardReason, ForwardToLeader};
 use openraft::raft::ClientWriteResult;
 use std::sync::Arc;
@@ -204,6 +205,8 @@ async fn append(
             Ended::For(outcome) => return outcome,
             Ended::LeaseStale(back) => held = back,
         }
+        // A beat that a majority answers renews it; at rest the next one may be far.
+        drop(group.raft.trigger().heartbeat().now_or_never());
         if Instant::now() + LEASE_RETRY >= deadline {
             return not_leader(None).into();
         }

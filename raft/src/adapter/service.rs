@@ -1,17 +1,30 @@
 //! The receiving end of `network`: a peer's request to one group, and the reply.
 
 use crate::adapter::codec::{self, Kind};
-use crate::adapter::config::Raft;
+use crate::group::Inner;
 use bytes::Bytes;
-use openraft::raft::{TransferLeaderRequest, VoteRequest};
+use openraft::raft::{AppendEntriesResponse, TransferLeaderRequest, VoteRequest};
 use serde::Serialize;
 use std::fmt::Display;
 
 /// Asks the group's core and encodes what it says. A refusal makes the peer back off.
-pub(crate) async fn serve(raft: &Raft, kind: Kind, body: Bytes) -> Vec<Bytes> {
+pub(crate) async fn serve(group: &Inner, kind: Kind, body: Bytes) -> Vec<Bytes> {
+    let raft = &group.raft;
     match kind {
         Kind::Append => match codec::decode_append(body) {
-            Ok(request) => reply(raft.append_entries(request).await),
+            Ok(request) => {
+                let answer = raft.append_entries(request).await;
+                match &answer {
+                    // Of an older term: not our leader.
+                    Ok(AppendEntriesResponse::HigherVote(_)) | Err(_) => {}
+                    Ok(
+                        AppendEntriesResponse::Success
+                        | AppendEntriesResponse::PartialSuccess(_)
+                        | AppendEntriesResponse::Conflict,
+                    ) => group.pulse.hear(),
+                }
+                reply(answer)
+            }
             Err(error) => refuse(error),
         },
         Kind::Vote => match storage::codec::decode::<VoteRequest<_>>(&body) {
