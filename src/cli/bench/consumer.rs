@@ -53,6 +53,7 @@ pub(super) struct Scanned {
     /// Partitions that were read from beginning to end, and those of them that held something else.
     pub(super) whole: u64,
     pub(super) different: u64,
+    pages: usize,
 }
 
 impl Scanned {
@@ -61,6 +62,7 @@ impl Scanned {
         self.records += other.records;
         self.whole += other.whole;
         self.different += other.different;
+        self.pages += other.pages;
     }
 }
 
@@ -135,10 +137,7 @@ impl Scan {
         scanned: &mut Scanned,
     ) -> Result<(), Failure> {
         let (mut next, mut sum) = (0, Sum::default());
-        for is_summed in (0..SUMMED_EVERY).map(|turn| turn == 0).cycle() {
-            if next >= held.end {
-                break;
-            }
+        while next < held.end {
             let asked = Instant::now();
             if asked >= self.course.until {
                 return Ok(());
@@ -147,7 +146,7 @@ impl Scan {
             let took = asked.elapsed();
             let damaged = |error| fetcher.damaged(partition, next, &error);
             let (end, bytes) = (page.next, u64::try_from(page.batches.len()).unwrap_or(u64::MAX));
-            if is_summed {
+            if scanned.pages.is_multiple_of(SUMMED_EVERY) {
                 page.clone().checked().map_err(damaged)?;
             }
             let mut records = 0;
@@ -161,6 +160,7 @@ impl Scan {
             }
             self.recorder.request(took, records, bytes);
             scanned.records += records;
+            scanned.pages += 1;
             if end <= next {
                 break;
             }

@@ -107,6 +107,11 @@ impl Reading {
             .map(|written| rounded(written) / rounded(done.bytes));
         let flushes = self.flushes.zip(before.flushes);
         let pids = nodes.map(Nodes::pids).unwrap_or_default();
+        // The kernel's own maximum is a little behind what it says at each time.
+        let most = |at: usize, pid| {
+            let seen = timeline.iter().filter_map(|sample| sample.broker_resident_bytes.get(at));
+            seen.copied().max().unwrap_or(0).max(process::resident_bytes_max(pid))
+        };
         Cost {
             broker_cpu_seconds_per_million: own
                 .and_then(|(now, before)| per_million(now.cpu.saturating_sub(before.cpu))),
@@ -115,7 +120,7 @@ impl Reading {
             disk_bytes_per_copied_byte: amplified.map(|all| all / f64::from(replicas.max(1))),
             flushes_per_second: flushes
                 .map(|(now, before)| rounded(now.saturating_sub(before)) / window.as_secs_f64()),
-            broker_resident_bytes_max: pids.into_iter().map(process::resident_bytes_max).collect(),
+            broker_resident_bytes_max: (0..).zip(pids).map(|(at, pid)| most(at, pid)).collect(),
             client_resident_bytes_max: process::resident_bytes_max(std::process::id()),
             timeline,
         }
@@ -160,6 +165,11 @@ impl Usage {
 }
 
 impl Cost {
+    /// Of what was only read nothing goes to disk: there is nothing to compare with.
+    pub(super) fn of_reading(self) -> Self {
+        Self { disk_bytes_per_payload_byte: None, disk_bytes_per_copied_byte: None, ..self }
+    }
+
     /// Memory of the broker that has most at the end: at the beginning of the window, and at its end.
     pub(super) fn resident_bytes(&self) -> Option<(u64, u64)> {
         let (first, last) = (self.timeline.first()?, self.timeline.last()?);

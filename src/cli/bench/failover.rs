@@ -51,8 +51,8 @@ pub(super) enum Fault {
     Terminate,
     /// SIGSTOP: it hangs, and comes back later
     Pause,
-    /// The cluster gives the leadership to another replica (measured after every fault)
-    #[value(skip)]
+    /// The cluster gives the leadership of a node that lives to another, as it does when that comes back
+    /// (after SIGTERM, whose own gap is not counted); it is measured after every other fault too
     Transfer,
 }
 
@@ -192,7 +192,9 @@ impl Rounds<'_> {
         self.acknowledged.after(Instant::now() + STEADY, RECOVERY_MAX).await?;
         let gap =
             self.acknowledged.gap(at, Instant::now()).ok_or_else(|| no_leader("after a fault"))?;
-        self.gaps.entry(fault).or_default().push(gap);
+        if fault != Fault::Transfer {
+            self.gaps.entry(fault).or_default().push(gap);
+        }
         match fault {
             Fault::Kill | Fault::Terminate | Fault::Transfer => self.nodes.restart(leader).await?,
             Fault::Pause => self.nodes.signal(leader, Signal::CONT),
@@ -206,7 +208,11 @@ impl Rounds<'_> {
             }
             None => String::new(),
         };
-        Ok(format!("{} of node {leader}: {:.0} ms{home}", fault.name(), ms(gap)))
+        let what = match fault {
+            Fault::Transfer => Fault::Terminate.name(),
+            Fault::Kill | Fault::Terminate | Fault::Pause => fault.name(),
+        };
+        Ok(format!("{what} of node {leader}: {:.0} ms{home}", ms(gap)))
     }
 
     /// Waits until the others say that the leadership is back; gives the gap that it made.
@@ -267,7 +273,7 @@ impl Fault {
         match self {
             Self::Kill => "kill -9",
             Self::Terminate => "SIGTERM",
-            Self::Pause => "pause",
+            Self::Pause => "pause (SIGSTOP)",
             Self::Transfer => "planned transfer",
         }
     }
@@ -286,8 +292,22 @@ impl Distribution {
 }
 
 impl FailoverReport {
+    /// Two lines: what was done, and where.
+    pub(super) fn title(&self) -> String {
+        format!(
+            "failover: one partition, one producer, one record a request; from the last \
+             acknowledgement before to the first after\n{} nodes of its own, engine={}",
+            self.brokers, self.engine,
+        )
+    }
+
     /// For people.
     pub(super) fn shown(&self) -> String {
+        format!("{}\n\n{}", self.title(), self.figures())
+    }
+
+    /// The table, and what is to be said of it.
+    pub(super) fn figures(&self) -> String {
         let titles = ["THE LEADER GOES BY", "TIMES", "p50 ms", "p90", "max"];
         let mut table = Table::new(titles).numbers([1, 2, 3, 4]);
         for Distribution { fault, p50_ms, p90_ms, max_ms, gaps_ms } in &self.faults {
@@ -297,9 +317,8 @@ impl FailoverReport {
         }
         let steady = self.steady_ms.map_or_else(String::new, |steady| steady.shown());
         format!(
-            "failover: one partition, one producer, one record a request; from the last \
-             acknowledgement before to the first after\n\n{}\n\nall requests: {steady}\n{} \
-             acknowledged, {} lost, {} duplicated",
+            "{}\n\nplanned transfer: the cluster gives a node that is back its partition again\n\
+             all requests: {steady}\n{} acknowledged, {} lost, {} duplicated",
             table.lines(),
             Count(self.acknowledged),
             self.lost,

@@ -22,7 +22,7 @@ body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
   max-width: 1000px; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.4rem; margin-bottom: 0; } h2 { font-size: 1.05rem; margin: 2rem 0 .3rem; }
 p { margin: .3rem 0; } .faint { color: var(--faint); }
-pre { font: 12.5px/1.45 ui-monospace, monospace; overflow-x: auto; background: color-mix(in srgb, \
+pre { font: 12.5px/1.45 ui-monospace, monospace; white-space: pre-wrap; background: color-mix(in srgb, \
   var(--line) 35%, transparent); padding: .8rem 1rem; border-radius: 6px; }
 svg { width: 100%; height: auto; display: block; } svg text { font: 11px system-ui, sans-serif; \
   fill: var(--faint); } .grid { stroke: var(--line); stroke-width: 1; }
@@ -53,7 +53,8 @@ pub(super) fn of_run(report: &Report, path: &Path) -> Result<(), Failure> {
     body.push_str(&percentiles(&flows));
     body.push_str(&usage(&report.cost.timeline));
     let verdict = (report.comparison.equal, report.comparison.shown());
-    let page = Page { name: report.bench, verdict, plots: body, text: report.shown() };
+    let (did, text) = (report.title(), report.figures());
+    let page = Page { name: report.bench, did, verdict, plots: body, text };
     write(path, &page, report)
 }
 
@@ -65,7 +66,8 @@ pub(super) fn of_failover(report: &FailoverReport, path: &Path) -> Result<(), Fa
     let is_good = report.check().is_ok();
     let verdict = if is_good { "nothing lost, nothing double" } else { "records lost or double" };
     let verdict = (is_good, verdict.to_owned());
-    let page = Page { name: "failover", verdict, plots: bars.svg(), text: report.shown() };
+    let (did, text) = (report.title(), report.figures());
+    let page = Page { name: "failover", did, verdict, plots: bars.svg(), text };
     write(path, &page, report)
 }
 
@@ -102,7 +104,11 @@ fn latency(name: &str, flow: &Flow) -> String {
 fn percentiles(flows: &[(&str, &Flow)]) -> String {
     let nines = |percent: f64| (1.0 - percent / 100.0).max(1e-6).recip().log10();
     let line = |((name, flow), colour): (&(&str, &Flow), &'static str)| {
-        let points = flow.percentiles.iter().map(|&(percent, ms)| (nines(percent), ms)).collect();
+        // The longest is at all nines there are: it stands where the last but it does.
+        let below = flow.percentiles.iter().map(|at| at.0).filter(|percent| *percent < 100.0);
+        let last = below.fold(0.0, f64::max);
+        let points = flow.percentiles.iter();
+        let points = points.map(|&(percent, ms)| (nines(percent.min(last)), ms)).collect();
         Line { name: (*name).to_owned(), colour, points }
     };
     let lines = flows.iter().zip(COLOURS).map(line).collect();
@@ -150,6 +156,8 @@ fn usage(samples: &[Sample]) -> String {
 /// What stands on a page, from top to bottom.
 struct Page<'a> {
     name: &'a str,
+    /// What was done, and where.
+    did: String,
     /// Whether the result is what it must be, and the sentence that says so.
     verdict: (bool, String),
     plots: String,
@@ -157,7 +165,7 @@ struct Page<'a> {
 }
 
 fn write(path: &Path, page: &Page<'_>, report: &impl Serialize) -> Result<(), Failure> {
-    let Page { name, verdict: (is_good, verdict), plots, text } = page;
+    let Page { name, did, verdict: (is_good, verdict), plots, text } = page;
     let title = format!("ottla bench {name}");
     let class = if *is_good { "good" } else { "bad" };
     let json = serde_json::to_string_pretty(report).expect("a report is plain data");
@@ -167,9 +175,10 @@ fn write(path: &Path, page: &Page<'_>, report: &impl Serialize) -> Result<(), Fa
         html,
         "<meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title>\n\
          <style>{STYLE}</style></head><body>\n<h1>{title}</h1>\n\
-         <p class=\"{class}\">{}</p>\n{plots}\n<h2>Figures</h2>\n<pre>{}</pre>\n\
+         <p>{}</p>\n<p class=\"{class}\">{}</p>\n{plots}\n<h2>Figures</h2>\n<pre>{}</pre>\n\
          <details><summary>JSON</summary><pre>{}</pre></details>\n\
          <p class=\"faint\">ottla {}</p></body></html>\n",
+        escaped(did).replace('\n', "<br>"),
         escaped(verdict),
         escaped(text),
         escaped(&json),

@@ -200,9 +200,10 @@ impl IdleReport {
             ]);
         }
         format!(
-            "idle: {} partitions × 3 replicas\n\n{}\n\nall led after {:.2} s, in sync after {:.2} s; \
+            "idle: {} partitions × 3 replicas, 3 nodes of its own, engine={}\n\n{}\n\nall led after {:.2} s, in sync after {:.2} s; \
              the {} partitions of a killed node led again after {:.2} s",
             self.partitions,
+            self.engine,
             table.lines(),
             self.all_led_seconds,
             self.all_in_sync_seconds,

@@ -6,6 +6,7 @@
 use super::record::{self, Tally};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::size::Count;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -206,6 +207,7 @@ impl Comparison {
         };
         if self.equal {
             let Tally { records, hash, .. } = acknowledged;
+            let records = Count(*records);
             return format!(
                 "consumed what was acknowledged: {records} records, hash {hash:016x}{unknown}"
             );
@@ -213,7 +215,10 @@ impl Comparison {
         let (a, c) = (acknowledged, consumed);
         format!(
             "acknowledged {} records, hash {:016x}; consumed {}, hash {:016x}{unknown}",
-            a.records, a.hash, c.records, c.hash
+            Count(a.records),
+            a.hash,
+            Count(c.records),
+            c.hash
         )
     }
 }

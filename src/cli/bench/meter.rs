@@ -121,5 +121,7 @@ pub(super) async fn watch(
     let window = at.saturating_duration_since(from);
     let after = Reading::take(site, nodes).await;
     let done = meters.first().map_or_else(Interval::default, |meter| meter.total.clone());
-    Ok(after.since(&before, (&done, window, site.replicas), nodes, samples))
+    let cost = after.since(&before, (&done, window, site.replicas), nodes, samples);
+    let writes = meters.iter().any(|meter| meter.side == Side::Written);
+    Ok(if writes { cost } else { cost.of_reading() })
 }

@@ -143,6 +143,9 @@ async fn on_a_topic(
     // Who does not reach the cluster has nothing to remove.
     unless_stopped(async { Ok(client.discover().await?) }).await?;
     let topic = site::name();
+    if place.nodes.is_none() {
+        place.output.note(format!("topic {topic} is written, and deleted afterwards"));
+    }
     let report = match to_its_end(site::make(client, &topic, &load)).await {
         Ok(()) => unless_stopped(run::run(job, (topic.clone(), load), place)).await,
         Err(failure) => Err(failure),

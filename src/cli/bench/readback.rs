@@ -5,11 +5,18 @@ use super::ledger::{Consumed, Unknown};
 use super::site::Site;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::output::Output;
+use crate::cli::size::Count;
 use crate::topic::PartitionId;
 use futures::stream::{StreamExt, TryStreamExt};
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use storage::batch::RecordBatch;
+use tokio::time::{Instant, interval_at};
 
+/// Between two lines that tell how far it is.
+const TELL_EVERY: Duration = Duration::from_secs(5);
 /// Partitions that are read at once, each with a page in memory.
 const AT_ONCE: usize = 4;
 /// Of a page.
@@ -58,12 +65,26 @@ impl Sum {
     }
 }
 
-/// Reads all partitions from their beginning to their end now.
-pub(super) async fn read(site: &Site, unknown: &Unknown) -> Result<Readback, Failure> {
+/// Reads all partitions from their beginning to their end now, and tells how far it is now and then.
+pub(super) async fn read(
+    site: &Site,
+    unknown: &Unknown,
+    output: &Output,
+) -> Result<Readback, Failure> {
     let partitions = u32::try_from(site.leaders.len()).expect("at most 1000 partitions");
-    let reads = (0..partitions).map(|partition| partition_of(site, partition, unknown));
-    let shelves: Vec<(Consumed, Shelf)> =
-        futures::stream::iter(reads).buffered(AT_ONCE).try_collect().await?;
+    let (records, began) = (AtomicU64::new(0), Instant::now());
+    let reads = (0..partitions).map(|partition| partition_of(site, partition, unknown, &records));
+    let mut reads = pin!(futures::stream::iter(reads).buffered(AT_ONCE).try_collect());
+    let mut tell = interval_at(began + TELL_EVERY, TELL_EVERY);
+    let shelves: Vec<(Consumed, Shelf)> = loop {
+        tokio::select! {
+            shelves = &mut reads => break shelves?,
+            now = tell.tick() => {
+                let (seconds, records) = ((now - began).as_secs(), records.load(Ordering::Relaxed));
+                output.note(format!("{seconds:>6} s read back {} records", Count(records)));
+            }
+        }
+    };
     let mut all = Readback::default();
     for (consumed, shelf) in shelves {
         all.consumed.add(consumed);
@@ -76,10 +97,14 @@ async fn partition_of(
     site: &Site,
     partition: u32,
     unknown: &Unknown,
+    records: &AtomicU64,
 ) -> Result<(Consumed, Shelf), Failure> {
     let (mut consumed, mut sum) = (Consumed::default(), Sum::default());
     let end = walk(site, partition, |item| match item {
-        Item::Batch(batch) => sum.add(batch),
+        Item::Batch(batch) => {
+            sum.add(batch);
+            records.fetch_add(u64::from(batch.record_count()), Ordering::Relaxed);
+        }
         Item::Record(value) => consumed.take(value, unknown),
     })
     .await?;

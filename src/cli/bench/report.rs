@@ -23,6 +23,8 @@ pub(super) struct Report {
     pub(super) engine: Option<String>,
     pub(super) load: Load,
     pub(super) consumers: u32,
+    /// What was written before, to be read over and over.
+    pub(super) records_before: u64,
     /// What was compared while it was written was removed but for so many bytes.
     pub(super) keep_bytes: Option<u64>,
     /// How long was measured.
@@ -88,34 +90,55 @@ impl Flow {
 }
 
 impl Report {
-    /// One line: what was done.
+    /// Two lines: what was done, and where.
     pub(super) fn title(&self) -> String {
-        let Load { path, record_bytes, records_per_request, partitions, producers, .. } =
-            &self.load;
-        let rate = match self.load.records_per_second {
-            Some(rate) => format!("{} records/s asked for", Count(rate)),
-            None => "as fast as answers come".to_owned(),
-        };
-        let readers = match self.consumers {
-            0 => String::new(),
-            consumers => format!(", {consumers} consumers"),
+        let load = &self.load;
+        let mut did = Vec::new();
+        if self.written.is_some() {
+            let rate = match load.records_per_second {
+                Some(rate) => format!("{} records/s asked for", Count(rate)),
+                None => "as fast as answers come".to_owned(),
+            };
+            let (records, bytes) = (load.records_per_request, load.record_bytes);
+            did.push(format!(
+                "{} producers, {}, {records} × {bytes} B a request, acks={}, {rate}",
+                load.producers,
+                load.path.name(),
+                load.acks.as_str(),
+            ));
+        }
+        did.push(match (self.consumers, self.records_before) {
+            (0, _) => String::new(),
+            (consumers, 0) => format!("{consumers} consumers at the ends"),
+            (consumers, records) => {
+                format!("{consumers} consumers read {} records over and over", Count(records))
+            }
+        });
+        did.retain(|part| !part.is_empty());
+        let place = match &self.engine {
+            Some(engine) => format!("{} nodes of its own, engine={engine}", self.brokers),
+            None => format!("a cluster of {} that was there", self.brokers),
         };
         format!(
-            "{}: {}, {records_per_request} × {record_bytes} B a request, {producers} producers{readers}, \
-             {partitions} partitions × {}, acks={}, flush.policy={}, compression={}, {rate}, {:.0} s",
+            "{}: {}\n{} partitions × {}, flush.policy={}, compression={}; {:.0} s on {place}",
             self.bench,
-            path.name(),
+            did.join("; "),
+            load.partitions,
             self.replicas,
-            self.load.acks.as_str(),
-            self.load.flush.name(),
-            self.load.compression.name(),
+            load.flush.name(),
+            load.compression.name(),
             self.seconds,
         )
     }
 
     /// For people.
     pub(super) fn shown(&self) -> String {
-        let mut parts = vec![self.title(), self.flows()];
+        format!("{}\n\n{}", self.title(), self.figures())
+    }
+
+    /// The tables, and what is to be said of them.
+    pub(super) fn figures(&self) -> String {
+        let mut parts = vec![self.flows()];
         parts.extend(self.roofs());
         parts.push(self.costs());
         if self.unsent_records > 0 {
@@ -186,7 +209,7 @@ impl Report {
     fn roofs(&self) -> Option<String> {
         let roof = self.roof.as_ref()?;
         let (written, read) = (&roof.written_as_fraction_of, &roof.read_as_fraction_of);
-        let titles = ["ROOF", "RECORDS/S", "MB/S", "WRITTEN IS", "READ IS"];
+        let titles = ["ROOF", "RECORDS/S", "MB/S", "WRITTEN / ROOF", "READ / ROOF"];
         let mut table = Table::new(titles).numbers([1, 2, 3, 4]);
         let megabytes = |value: f64| format!("{value:.1}");
         let part = |of: &Option<FractionOf>, value: fn(&FractionOf) -> Option<f64>| {
@@ -235,17 +258,33 @@ impl Report {
         let over_time = cost.resident_bytes();
         let over_time = over_time.map(|(first, last)| format!("{} → {}", Size(first), Size(last)));
         let mut table = Table::new(["COST", ""]).numbers([1]);
-        for (name, value) in [
-            ("CPU s per million records, brokers", shown(cost.broker_cpu_seconds_per_million)),
-            ("CPU s per million records, client", shown(cost.client_cpu_seconds_per_million)),
-            ("disk bytes per payload byte, all copies", shown(cost.disk_bytes_per_payload_byte)),
-            ("disk bytes per payload byte, each copy", shown(cost.disk_bytes_per_copied_byte)),
-            ("flushes per second, all brokers", shown(cost.flushes_per_second)),
-            ("memory, largest broker, at the start and the end", over_time.unwrap_or_else(dash)),
-            ("memory, largest broker, the most", resident.map_or_else(dash, size)),
-            ("memory, client, the most", size(cost.client_resident_bytes_max)),
-        ] {
-            table.row([name.to_owned(), value]);
+        let done = if self.written.is_some() { "written" } else { "read" };
+        let disk = [
+            ("disk bytes per payload byte, all copies", cost.disk_bytes_per_payload_byte),
+            ("disk bytes per payload byte, each copy", cost.disk_bytes_per_copied_byte),
+        ];
+        let (brokers, client) =
+            (cost.broker_cpu_seconds_per_million, cost.client_cpu_seconds_per_million);
+        let mut rows = vec![
+            (format!("CPU s per million records {done}, brokers"), shown(brokers)),
+            (format!("CPU s per million records {done}, client"), shown(client)),
+        ];
+        let of_disk = disk.into_iter().filter(|(_, value)| value.is_some());
+        rows.extend(of_disk.map(|(name, value)| (name.to_owned(), shown(value))));
+        rows.extend(
+            [
+                ("flushes per second, all brokers", shown(cost.flushes_per_second)),
+                (
+                    "memory, largest broker, at the start and the end",
+                    over_time.unwrap_or_else(dash),
+                ),
+                ("memory, largest broker, the most", resident.map_or_else(dash, size)),
+                ("memory, client, the most", size(cost.client_resident_bytes_max)),
+            ]
+            .map(|(name, value)| (name.to_owned(), value)),
+        );
+        for (name, value) in rows {
+            table.row([name, value]);
         }
         table.lines()
     }

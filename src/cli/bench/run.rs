@@ -121,7 +121,7 @@ pub(super) async fn run(
         Readback { consumed: came_to.audited, ..Readback::default() }
     } else {
         place.output.note("reading everything back");
-        readback::read(&stage.site, &unknown).await?
+        readback::read(&stage.site, &unknown, place.output).await?
     };
     let comparison = Comparison::new(acknowledged, &unknown, &back.consumed);
     let written = written.map(|meter| Flow::of(meter, course.window()));
@@ -135,6 +135,7 @@ pub(super) async fn run(
         engine: place.nodes.map(|nodes| nodes.engine().to_owned()),
         load: Load::clone(&stage.load),
         consumers: job.consumers,
+        records_before: job.kind.records_before(),
         keep_bytes: job.kind.keep(),
         seconds: course.window().as_secs_f64(),
         written,
@@ -162,7 +163,7 @@ impl Stage {
             nodes.check_disk()?;
         }
         let (acknowledged, unknown) = self.ledger.close();
-        let back = readback::read(&self.site, &unknown).await?;
+        let back = readback::read(&self.site, &unknown, place.output).await?;
         Comparison::new(acknowledged, &unknown, &back.consumed).check()?;
         self.shelves = back.shelves.into();
         Ok(())
