@@ -37,13 +37,13 @@ fn ottla(line: &str) -> Output {
     command(line).output().unwrap()
 }
 
-/// Starts a run, and sends it a signal once it has said that it writes; gives its exit code.
-fn ottla_until_it_writes(line: &str, signal: Signal) -> Option<i32> {
+/// Starts a run, and sends it a signal once it has said this; gives its exit code.
+fn ottla_until(said: &str, line: &str, signal: Signal) -> Option<i32> {
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut child = command(line).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let mut told = lines.map(Result::unwrap).inspect(|line| eprintln!("{line}"));
-    assert!(told.any(|line| line.contains("written")), "it never wrote");
+    assert!(told.any(|line| line.contains(said)), "it never said {said:?}");
     kill_process(Pid::from_child(&child), signal).unwrap();
     assert_eq!(told.find(|line| line.contains("left behind")), None);
     child.wait().unwrap().code()
@@ -195,9 +195,13 @@ async fn a_cluster_that_is_somebody_elses_is_left_as_it_was() {
     assert_compared(&done);
     assert!(done["engine"].is_null(), "nobody said which it is: {done}");
     assert_eq!(topics().await, before, "after a run");
-    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
-        let code =
-            block_in_place(|| ottla_until_it_writes(&format!("{run} --duration 1m"), signal));
+    for (said, signal) in [
+        ("records/s", Signal::INT),
+        ("records/s", Signal::HUP),
+        // The topic is about to be made, or just is.
+        ("deleted afterwards", Signal::TERM),
+    ] {
+        let code = block_in_place(|| ottla_until(said, &format!("{run} --duration 1m"), signal));
         assert_eq!(code, Some(130), "{signal:?}");
         assert_eq!(topics().await, before, "after {signal:?}");
     }

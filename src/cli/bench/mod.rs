@@ -57,7 +57,7 @@ use nodes::{Nodes, NodesArgs};
 use options::{FailoverArgs, IdleArgs, Load, ProduceArgs, ReadArgs, ScanArgs};
 use report::{Delivered, Report};
 use run::{Job, Kind, Place};
-use stop::{to_its_end, unless_stopped};
+use stop::Stop;
 
 /// What to measure.
 #[derive(Debug, Subcommand)]
@@ -90,40 +90,46 @@ pub(super) async fn run(
     client: &Client,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
+    let mut stop = Stop::listen()?;
     match command {
         BenchCommand::Produce(args) => {
             let ProduceArgs { write, keep } = &*args;
             let keep = *keep;
             let job = Job { kind: Kind::Produce { keep }, args: write, consumers: 0 };
-            measure(job, client, output).await
+            measure(job, client, output, &mut stop).await
         }
         BenchCommand::E2e(args) => {
             let ReadArgs { write, consumers } = &*args;
             let job = Job { kind: Kind::EndToEnd, args: write, consumers: *consumers };
-            measure(job, client, output).await
+            measure(job, client, output, &mut stop).await
         }
         BenchCommand::Consume(args) => {
             let ScanArgs { read: ReadArgs { write, consumers }, records } = &*args;
             let job = Job { kind: Kind::Consume(*records), args: write, consumers: *consumers };
-            measure(job, client, output).await
+            measure(job, client, output, &mut stop).await
         }
         BenchCommand::Mixed(args) => {
             let ScanArgs { read: ReadArgs { write, consumers }, records } = &*args;
             let job = Job { kind: Kind::Mixed(*records), args: write, consumers: *consumers };
-            measure(job, client, output).await
+            measure(job, client, output, &mut stop).await
         }
-        BenchCommand::Failover(args) => failover(&args, client, output).await,
-        BenchCommand::Idle(args) => idle(&args, client, output).await,
+        BenchCommand::Failover(args) => failover(&args, client, output, &mut stop).await,
+        BenchCommand::Idle(args) => idle(&args, client, output, &mut stop).await,
     }
 }
 
-async fn measure(job: Job<'_>, client: &Client, output: &mut Output) -> Result<Exit, Failure> {
+async fn measure(
+    job: Job<'_>,
+    client: &Client,
+    output: &mut Output,
+    stop: &mut Stop,
+) -> Result<Exit, Failure> {
     let load = job.args.load.check()?;
     job.args.span.check()?;
     html::check(job.args.result.html.as_deref())?;
-    let (nodes, client) = begin(&job.args.nodes, client, output).await?;
+    let (nodes, client) = begin(&job.args.nodes, client, output, stop).await?;
     let place = Place { client: &client, nodes: nodes.as_ref(), output };
-    let report = on_a_topic(job, load, &place).await;
+    let report = on_a_topic(job, load, &place, stop).await;
     end(nodes, output).await;
     let (report, removed) = report?;
     if let Some(path) = &job.args.result.html {
@@ -138,22 +144,23 @@ async fn on_a_topic(
     job: Job<'_>,
     load: Load,
     place: &Place<'_>,
+    stop: &mut Stop,
 ) -> Result<(Report, Result<(), Failure>), Failure> {
     let client = place.client;
     // Who does not reach the cluster has nothing to remove.
-    unless_stopped(async { Ok(client.discover().await?) }).await?;
+    stop.unless(async { Ok(client.discover().await?) }).await?;
     let topic = site::name();
     if place.nodes.is_none() {
         place.output.note(format!("topic {topic} is written, and deleted afterwards"));
     }
-    let report = match to_its_end(site::make(client, &topic, &load)).await {
-        Ok(()) => unless_stopped(run::run(job, (topic.clone(), load), place)).await,
+    let report = match stop.after(site::make(client, &topic, &load)).await {
+        Ok(()) => stop.unless(run::run(job, (topic.clone(), load), place)).await,
         Err(failure) => Err(failure),
     };
     // Nodes of our own are removed with all that is on them.
     let removed = match place.nodes {
         Some(_) => Ok(()),
-        None => site::remove(client, &topic).await,
+        None => site::remove(client, &topic, stop).await,
     };
     match (report, removed) {
         (Ok(report), removed) => Ok((report, removed)),
@@ -167,10 +174,11 @@ async fn failover(
     args: &FailoverArgs,
     client: &Client,
     output: &mut Output,
+    stop: &mut Stop,
 ) -> Result<Exit, Failure> {
     html::check(args.html.as_deref())?;
-    let (mut nodes, client) = start(args.engine.clone(), client, output).await?;
-    let report = Box::pin(unless_stopped(failover::run(args, &mut nodes, &client, output))).await;
+    let (mut nodes, client) = start(args.engine.clone(), client, output, stop).await?;
+    let report = Box::pin(stop.unless(failover::run(args, &mut nodes, &client, output))).await;
     end(Some(nodes), output).await;
     let report = report?;
     if let Some(path) = &args.html {
@@ -180,9 +188,14 @@ async fn failover(
     report.check()
 }
 
-async fn idle(args: &IdleArgs, client: &Client, output: &mut Output) -> Result<Exit, Failure> {
-    let (nodes, client) = start(args.engine.clone(), client, output).await?;
-    let report = unless_stopped(idle::run(args, &nodes, &client, output)).await;
+async fn idle(
+    args: &IdleArgs,
+    client: &Client,
+    output: &mut Output,
+    stop: &mut Stop,
+) -> Result<Exit, Failure> {
+    let (nodes, client) = start(args.engine.clone(), client, output, stop).await?;
+    let report = stop.unless(idle::run(args, &nodes, &client, output)).await;
     end(Some(nodes), output).await;
     output.result(&report?, IdleReport::shown)?;
     Ok(Exit::Done)
@@ -193,11 +206,12 @@ async fn begin(
     args: &NodesArgs,
     client: &Client,
     output: &Output,
+    stop: &mut Stop,
 ) -> Result<(Option<Nodes>, Client), Failure> {
     if !args.demo {
         return Ok((None, client.clone()));
     }
-    let (nodes, client) = start(args.engine.clone(), client, output).await?;
+    let (nodes, client) = start(args.engine.clone(), client, output, stop).await?;
     Ok((Some(nodes), client))
 }
 
@@ -206,10 +220,11 @@ async fn start(
     engine: Option<String>,
     client: &Client,
     output: &Output,
+    stop: &mut Stop,
 ) -> Result<(Nodes, Client), Failure> {
     output.note("starting three nodes");
     let unnamed = Client::new(&[], client.timeout());
-    let nodes = unless_stopped(Nodes::start(engine, &unnamed)).await?;
+    let nodes = stop.unless(Nodes::start(engine, &unnamed)).await?;
     let client = Client::new(&nodes.addresses(), client.timeout());
     Ok((nodes, client))
 }

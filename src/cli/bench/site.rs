@@ -4,7 +4,7 @@
 //! and nothing but this topic is made, written or deleted.
 
 use super::options::Load;
-use super::stop::unless_stopped;
+use super::stop::Stop;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::client::{Client, Error, NewTopic};
@@ -47,8 +47,12 @@ pub(super) async fn make(client: &Client, topic: &TopicName, load: &Load) -> Res
 }
 
 /// Deletes the topic if it is there. Who cannot wait for that is told what is left.
-pub(super) async fn remove(client: &Client, topic: &TopicName) -> Result<(), Failure> {
-    let deleted = unless_stopped(async {
+pub(super) async fn remove(
+    client: &Client,
+    topic: &TopicName,
+    stop: &mut Stop,
+) -> Result<(), Failure> {
+    let deleted = stop.unless(async {
         match client.delete(topic).await {
             Ok(()) | Err(Error::Refused { status: 404, .. }) => Ok(()),
             Err(error) => Err(error.into()),
