@@ -166,7 +166,11 @@ async fn on_a_topic(
         (Ok(report), removed) => Ok((report, removed)),
         (Err(failure), Ok(())) => Err(failure),
         (Err(failure), Err(left)) if failure.message.is_empty() => Err(left),
-        (Err(failure), Err(left)) => Err(failure.and(left)),
+        (Err(failure), Err(left)) => {
+            let hint = left.hint.clone();
+            let both = failure.and(left);
+            Err(Failure { hint: hint.or(both.hint.clone()), ..both })
+        }
     }
 }
 

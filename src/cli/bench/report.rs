@@ -283,10 +283,14 @@ impl Report {
             ]
             .map(|(name, value)| (name.to_owned(), value)),
         );
-        for (name, value) in rows {
+        let known = |(_, value): &(String, String)| *value != dash();
+        for (name, value) in rows.into_iter().filter(known) {
             table.row([name, value]);
         }
-        table.lines()
+        match self.engine {
+            Some(_) => table.lines(),
+            None => format!("{}\n(more is known of nodes of its own: --demo)", table.lines()),
+        }
     }
 }
 

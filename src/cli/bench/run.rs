@@ -16,6 +16,7 @@ use super::nodes::Nodes;
 use super::options::{Load, WriteArgs};
 use super::producer::Goal;
 use super::readback::{self, Readback, Shelf};
+use super::recorder::Recorder;
 use super::report::{Delivered, Flow, Report};
 use super::roof::{Roof, Under};
 use super::site::Site;
@@ -24,8 +25,14 @@ use crate::cli::output::Output;
 use crate::cli::size::Count;
 use crate::client::Client;
 use crate::topic::{PartitionId, TopicName};
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::{Instant, interval_at};
+
+/// Between two looks at what is written before a run, and at the disk.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Where it runs.
 pub(super) struct Place<'a> {
@@ -157,10 +164,24 @@ impl Stage {
         let requests = records.div_ceil(each * u64::from(self.load.producers));
         let mut crew = Crew::new(&self.site, &self.load, Course::now());
         let goal = (self.load.producers, Goal::Requests(requests), None);
-        crew.produce(goal, &self.ledger, &Arc::default());
-        crew.ended().await?;
-        if let Some(nodes) = place.nodes {
-            nodes.check_disk()?;
+        let recorder: Arc<Recorder> = Arc::default();
+        crew.produce(goal, &self.ledger, &recorder);
+        let mut ended = pin!(crew.ended());
+        let (mut every, mut written) = (interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY), 0);
+        loop {
+            tokio::select! {
+                ended = &mut ended => {
+                    ended?;
+                    break;
+                }
+                _ = every.tick() => {
+                    written += recorder.take().records;
+                    place.output.note(format!("         written {}", Count(written)));
+                }
+            }
+            if let Some(nodes) = place.nodes {
+                nodes.check_disk()?;
+            }
         }
         let (acknowledged, unknown) = self.ledger.close();
         let back = readback::read(&self.site, &unknown, place.output).await?;

@@ -103,3 +103,24 @@ impl Site {
         self.brokers.iter().cycle().nth(turn % self.brokers.len().max(1)).map_or("", String::as_str)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_cannot_be_deleted_is_named_with_what_to_do() {
+        let client = Client::new(&["127.0.0.1:1".to_owned()], Duration::from_millis(1));
+        let (topic, mut stop) = (name(), Stop::listen().unwrap());
+        let failure = remove(&client, &topic, &mut stop).await.unwrap_err();
+        assert_eq!(failure.exit, Exit::Unavailable);
+        let said = format!("topic {topic} is left behind: no broker answers");
+        assert!(failure.message.starts_with(&said), "{}", failure.message);
+        assert_eq!(failure.hint, Some(format!("ottla topic delete {topic}")));
+    }
+
+    #[test]
+    fn no_two_runs_have_the_same_topic() {
+        assert_ne!(name(), name());
+    }
+}
