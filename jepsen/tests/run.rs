@@ -118,6 +118,7 @@ fn producers_that_insist_append_exactly_once() {
     let Some(summary) = run_of("idempotent", "kill-leader") else { return };
     assert_eq!(summary["workload"], "idempotent");
     assert!(summary["operations"]["send"]["ok"].as_u64() > Some(100), "{summary}");
+    assert!(summary["fenced"].as_u64() > Some(0), "an older epoch was refused: {summary}");
 }
 
 #[test]

@@ -183,7 +183,11 @@ impl Table {
         };
         let Some((epoch, due)) = newest else { return Verdict::Next };
         if batch.epoch < epoch {
-            return Verdict::Refused(Refusal::Fenced { epoch });
+            return if planted!(EpochUnchecked) {
+                Verdict::Next
+            } else {
+                Verdict::Refused(Refusal::Fenced { epoch })
+            };
         }
         if batch.epoch > epoch {
             return if batch.first == 0 {

@@ -59,6 +59,7 @@ bugs! {
     ReuseWipedId        = "reuse-wiped-id"        "a node that lost its disk is let in under its old id";
     DuplicateOnRetry    = "duplicate-on-retry"    "a batch that was sent again is appended again";
     ForgetProducers     = "forget-producers"      "a new leader knows no producers";
+    EpochUnchecked      = "epoch-unchecked"       "an epoch of a producer that has a newer one is let write";
     NoGenerationCheck   = "no-generation-check"   "offsets are committed by whoever comes";
     CommitInMemory      = "commit-in-memory"      "committed offsets live in the coordinator's memory alone";
     TwoOwners           = "two-owners"            "a group gives one partition to several members";

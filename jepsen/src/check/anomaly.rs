@@ -65,6 +65,7 @@ names! {
     InventedRecord "invented-record" "a log holds what nobody sent, or other bytes",
     MissingAcked "missing-acked" "an acknowledged record is not in the final log",
     IdempotenceBroken "idempotence-broken" "one sequence number of a producer has several offsets",
+    ZombieWrite "zombie-write" "an older epoch of a producer wrote after a newer one",
     TornBatch "torn-batch" "a batch is not whole or not in one piece",
     ReplicaDivergence "replica-divergence" "replicas differ below the high watermark",
     LogStartBack "log-start-back" "a log start went back",
@@ -113,6 +114,7 @@ impl Name {
             | Name::InventedRecord
             | Name::MissingAcked
             | Name::IdempotenceBroken
+            | Name::ZombieWrite
             | Name::TornBatch
             | Name::ReplicaDivergence
             | Name::LogStartBack
@@ -164,6 +166,7 @@ impl Name {
             | Name::InventedRecord
             | Name::MissingAcked
             | Name::IdempotenceBroken
+            | Name::ZombieWrite
             | Name::TornBatch
             | Name::ReplicaDivergence
             | Name::LogStartBack

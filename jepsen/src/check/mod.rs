@@ -51,6 +51,7 @@ mod unfenced;
 mod unowned_partition;
 mod unseen;
 mod unstable_read;
+mod zombie_write;
 
 pub use anomaly::{Anomaly, Found, Name};
 pub use summary::{FaultCoverage, Summary, Verdict};
@@ -82,6 +83,7 @@ const CHECKS: &[fn(&Index) -> Found] = &[
     invented_record::check,
     missing_acked::check,
     idempotence_broken::check,
+    zombie_write::check,
     torn_batch::check,
     replica_divergence::check,
     log_start_back::check,

@@ -12,6 +12,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::anomaly::{Anomaly, Found, Name};
+use super::zombie_write::fenced;
 use crate::history::{FaultStage, Header, Key, Outcome, Tail};
 use crate::index::{Act, FINAL_PROCESS_FIRST, Index, Source};
 
@@ -91,6 +92,8 @@ pub struct Summary {
     pub acknowledged: u64,
     /// Of those, how many are not in the final log, or were never read.
     pub lost: u64,
+    /// Writes of producers' older epochs that failed because a newer one had been acknowledged.
+    pub fenced: u64,
     /// What was done to the cluster, and what that did.
     pub faults: BTreeMap<String, FaultCoverage>,
 }
@@ -124,6 +127,7 @@ impl Summary {
             seconds: std::time::Duration::from_nanos(index.ended).as_secs_f64(),
             operations: operations(index),
             acknowledged,
+            fenced: fenced(index),
             faults,
         }
     }

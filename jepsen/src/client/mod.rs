@@ -201,8 +201,9 @@ impl Client {
         let records: Vec<Value> = texts.iter().map(|text| json!({"value": text})).collect();
         let rest = format!("/records?timeout_ms={}", self.patience.as_millis());
         let mut request = self.request(Method::POST, node, key, &rest);
-        if let Some(ProducerStamp { id, seq, .. }) = stamp {
+        if let Some(ProducerStamp { id, epoch, seq }) = stamp {
             request = request.header("producer-id", format!("jepsen-{id}"));
+            request = request.header("producer-epoch", epoch);
             request = request.header("producer-seq", seq);
         }
         let answer = request.json(&json!({"records": records})).send().await;

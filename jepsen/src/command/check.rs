@@ -148,6 +148,9 @@ fn tell(index: &Index, summary: &Summary) {
     let header = &index.header;
     say(format_args!("{}: {} events, {:.1} s", summary.verdict, summary.events, summary.seconds));
     say(format_args!("acknowledged {}, lost {}", summary.acknowledged, summary.lost));
+    if summary.fenced > 0 {
+        say(format_args!("  {} writes of producers' older epochs were refused", summary.fenced));
+    }
     for reason in &summary.reasons {
         say(format_args!("  unproved: {reason}"));
     }

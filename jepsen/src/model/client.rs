@@ -50,6 +50,8 @@ pub(super) struct Client {
     pub(super) process: u32,
     pub(super) positions: BTreeMap<Key, u64>,
     pub(super) busy: Option<Busy>,
+    /// Its id and epoch, if it is idempotent.
+    pub(super) producer: (u64, u32),
     pub(super) seqs: BTreeMap<Key, u64>,
     pub(super) member: String,
     pub(super) generation: Option<u64>,
@@ -64,6 +66,7 @@ impl Client {
             process,
             positions: BTreeMap::new(),
             busy: None,
+            producer: (u64::from(process), 0),
             seqs: BTreeMap::new(),
             member: format!("m{process}"),
             generation: None,
@@ -104,7 +107,8 @@ impl Client {
         let mut detail = Detail { batch: rng.random_bool(0.3), ..Detail::default() };
         if shape.workload == Workload::Idempotent {
             let seq = self.seqs.get(&key).copied().unwrap_or_default();
-            detail.producer = Some(ProducerStamp { id: u64::from(self.process), epoch: 0, seq });
+            let (id, epoch) = self.producer;
+            detail.producer = Some(ProducerStamp { id, epoch, seq });
         }
         let sends = (0..records).map(|_| {
             *value += 1;

@@ -31,6 +31,8 @@ pub(super) struct Cluster {
     /// What each node knows of high watermarks.
     local: BTreeMap<(usize, Key), u64>,
     taken: HashMap<Stamped, u64>,
+    /// The newest epoch of each producer that wrote to a key.
+    epochs: HashMap<(u64, Key), u32>,
 }
 
 pub(super) fn crc_of(key: Key, value: u64) -> u32 {
@@ -47,6 +49,7 @@ impl Cluster {
             settings: BTreeMap::new(),
             local: BTreeMap::new(),
             taken: HashMap::new(),
+            epochs: HashMap::new(),
         }
     }
 
@@ -55,17 +58,24 @@ impl Cluster {
     }
 
     /// Appends records at consecutive offsets, perhaps after a gap; returns the first. What an idempotent
-    /// producer sent before stays where it is.
+    /// producer sent before stays where it is; an epoch that has a newer one here is refused.
     pub(super) fn append(
         &mut self,
         key: Key,
         values: &[u64],
         stamp: Option<(u64, u32, u64)>,
         rng: &mut ChaCha8Rng,
-    ) -> u64 {
+    ) -> Option<u64> {
+        if let Some((id, epoch, _)) = stamp {
+            let newest = self.epochs.entry((id, key)).or_default();
+            if epoch < *newest {
+                return None;
+            }
+            *newest = epoch;
+        }
         let stamp = stamp.map(|(id, epoch, seq)| (id, epoch, key, seq));
         if let Some(base) = stamp.and_then(|stamp| self.taken.get(&stamp)) {
-            return *base;
+            return Some(*base);
         }
         let log = self.log(key);
         log.next += u64::from(rng.random_bool(0.02));
@@ -81,7 +91,7 @@ impl Cluster {
         if let Some(stamp) = stamp {
             self.taken.insert(stamp, base);
         }
-        base
+        Some(base)
     }
 
     /// Records from a position, below a high watermark.

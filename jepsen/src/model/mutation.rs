@@ -57,6 +57,7 @@ mutations! {
     stale_watermark HighWatermarkBack "a high watermark is told that is older than one told before",
     tear_batch TornBatch "half a batch is dropped everywhere",
     retry_elsewhere IdempotenceBroken "a retry is told another offset",
+    outlive ZombieWrite "a batch is one of a newer epoch, and the old one goes on",
     start_back LogStartBack "a log start goes back",
     refuse_inside RefusedInside "an offset inside the log is refused",
     commit_back CommitBack "a committed offset goes back",
@@ -410,6 +411,20 @@ fn tear_batch(events: &mut [Event]) -> bool {
 fn retry_elsewhere(events: &mut [Event]) -> bool {
     let bases = events.iter_mut().filter_map(|event| event.detail.attempts.last_mut());
     bases.flat_map(|attempt| attempt.bases.values_mut()).next().map(|base| *base += 1).is_some()
+}
+
+fn outlive(events: &mut [Event]) -> bool {
+    let mut last: BTreeMap<(u64, Key), usize> = BTreeMap::new();
+    let mut pairs = Vec::new();
+    for (place, key, ..) in sends(events, Kind::Ok) {
+        let stamp = events.get(place).and_then(|event| event.detail.producer);
+        let Some(stamp) = stamp else { continue };
+        if let Some(before) = last.insert((stamp.id, key), place).filter(|at| *at != place) {
+            pairs.push(before);
+        }
+    }
+    let stamp = middle(&pairs).and_then(|place| events.get_mut(place)?.detail.producer.as_mut());
+    stamp.map(|stamp| stamp.epoch += 1_000).is_some()
 }
 
 fn start_back(events: &mut [Event]) -> bool {

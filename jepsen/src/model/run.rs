@@ -225,10 +225,14 @@ impl Run<'_> {
         true
     }
 
-    /// Replaces a client by a new one.
+    /// Replaces a client by a new one; as a producer it may be the same, an epoch later.
     fn retire(&mut self, client: &mut Client) -> Client {
         self.processes += 1;
-        let gone = std::mem::replace(client, Client::new(self.processes));
+        let mut next = Client::new(self.processes);
+        if self.shape.workload == Workload::Idempotent && self.rng.random_bool(0.5) {
+            next.producer = (client.producer.0, client.producer.1 + 1);
+        }
+        let gone = std::mem::replace(client, next);
         self.zombies.push(gone.member.clone());
         gone
     }
@@ -292,7 +296,7 @@ impl Run<'_> {
     /// The instant at which it happens; `None` if it is refused.
     fn effect(&mut self, client: &mut Client, busy: &Busy) -> Option<(Operation, Detail)> {
         match &busy.intent {
-            Operation::Send(micros) => Some(self.send(micros, &busy.detail)),
+            Operation::Send(micros) => self.send(micros, &busy.detail),
             Operation::Poll(_) => self.poll(client, busy),
             Operation::Latest(keys) => {
                 let ends = keys.keys().map(|key| (*key, self.cluster.log(*key).next));
@@ -367,7 +371,7 @@ impl Run<'_> {
         }
     }
 
-    fn send(&mut self, micros: &[Micro], asked: &Detail) -> (Operation, Detail) {
+    fn send(&mut self, micros: &[Micro], asked: &Detail) -> Option<(Operation, Detail)> {
         let mut by_key: BTreeMap<Key, Vec<Sent>> = BTreeMap::new();
         for micro in micros {
             if let Micro::Send(key, sent) = micro {
@@ -379,10 +383,10 @@ impl Run<'_> {
         for (key, sent) in by_key {
             let values: Vec<u64> = sent.iter().map(|sent| sent.value).collect();
             let stamp = asked.producer.map(|stamp| (stamp.id, stamp.epoch, stamp.seq));
-            let base = self.cluster.append(key, &values, stamp, &mut self.rng);
+            let base = self.cluster.append(key, &values, stamp, &mut self.rng)?;
             if stamp.is_some() && self.rng.random_bool(0.3) {
                 // Its first answer was lost, and it was sent again.
-                let again = self.cluster.append(key, &values, stamp, &mut self.rng);
+                let again = self.cluster.append(key, &values, stamp, &mut self.rng)?;
                 let attempt = |kind, bases| Attempt { node: "n1".to_owned(), kind, bases };
                 detail.attempts.push(attempt(Kind::Info, BTreeMap::new()));
                 detail.attempts.push(attempt(Kind::Ok, [(key, again)].into()));
@@ -391,7 +395,7 @@ impl Run<'_> {
                 told.push(Micro::Send(key, Sent { offset: Some(offset), ..sent }));
             }
         }
-        (Operation::Send(told), detail)
+        Some((Operation::Send(told), detail))
     }
 
     fn poll(&mut self, client: &mut Client, busy: &Busy) -> Option<(Operation, Detail)> {

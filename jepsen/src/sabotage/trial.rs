@@ -203,6 +203,7 @@ pub const TRIALS: &[Trial] = &[
         &[(1_500, Kind::KillLeader, 300), (2_000, Kind::PauseLeader, 300)],
         TWICE,
     ),
+    idempotent(Bug::EpochUnchecked, &[], &[Sign::Anomaly(Name::ZombieWrite)]),
     Trial {
         // Some member has to oversleep, and then commit what another has by then.
         load: 60,

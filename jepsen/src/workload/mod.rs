@@ -3,6 +3,7 @@
 mod actor;
 mod consumer;
 mod load;
+mod producer;
 mod steward;
 mod writer;
 

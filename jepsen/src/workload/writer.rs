@@ -14,6 +14,7 @@ use rand::seq::{IndexedRandom, IteratorRandom};
 
 use super::actor::Actor;
 use super::load::Pace;
+use super::producer::Producer;
 use crate::client::{Appended, Failure, Page, Told, Wanted, payload};
 use crate::cluster::name_of;
 use crate::history::{Attempt, Detail, Key, Kind, Micro, Operation, ProducerStamp, ReadMode, Sent};
@@ -37,10 +38,8 @@ pub(super) struct Writer {
     positions: BTreeMap<Key, u64>,
     /// The furthest offset seen, over all identities.
     ends: BTreeMap<Key, u64>,
-    /// Whether sends are idempotent, and tried again.
-    idempotent: bool,
-    /// The next sequence numbers of this identity.
-    sequences: BTreeMap<Key, u64>,
+    /// Who this is if sends are idempotent, and tried again.
+    producer: Option<Producer>,
     values: Arc<AtomicU64>,
 }
 
@@ -51,13 +50,13 @@ impl Writer {
         idempotent: bool,
         values: &Arc<AtomicU64>,
     ) -> Self {
+        let id = u64::from(actor.process());
         Self {
             actor,
             keys,
             positions: BTreeMap::new(),
             ends: BTreeMap::new(),
-            idempotent,
-            sequences: BTreeMap::new(),
+            producer: idempotent.then(|| Producer::new(id)),
             values: Arc::clone(values),
         }
     }
@@ -129,10 +128,14 @@ impl Writer {
         self.forget();
     }
 
-    /// What its successor does not take over.
+    /// What its successor does not take over. It may be the same producer, an epoch later.
     fn forget(&mut self) {
         self.positions.clear();
-        self.sequences.clear();
+        if let Some(producer) = self.producer.take() {
+            let same = self.actor.dice.random::<bool>();
+            let another = || Producer::new(u64::from(self.actor.process()));
+            self.producer = Some(if same { producer.succeeded() } else { another() });
+        }
     }
 
     async fn send(&mut self) {
@@ -149,7 +152,8 @@ impl Writer {
             });
             Operation::Send(each.collect())
         };
-        let stamp = self.stamp(key);
+        let zombie = self.zombie(key);
+        let stamp = zombie.or_else(|| self.producer.as_ref().map(|producer| producer.stamp(key)));
         let mut detail = Detail {
             node: Some(name_of(node)),
             batch: count > 1,
@@ -170,7 +174,9 @@ impl Writer {
                 let detail = with(detail, key, &appended.told);
                 self.actor.record(Kind::Ok, sent(Some(&appended.offsets)), detail);
                 self.answered(node, &appended.told);
-                *self.sequences.entry(key).or_default() += u64::from(count);
+                if let Some(producer) = self.producer.as_mut().filter(|_| zombie.is_none()) {
+                    producer.wrote(key, count);
+                }
                 let end = appended.offsets.last().map_or(0, |last| last + 1);
                 self.saw_end(key, end);
             }
@@ -178,14 +184,10 @@ impl Writer {
         }
     }
 
-    /// What an idempotent send says: each client is a producer of its own, and counts per partition.
-    fn stamp(&self, key: Key) -> Option<ProducerStamp> {
-        let seq = self.sequences.get(&key).copied().unwrap_or(0);
-        self.idempotent.then(|| ProducerStamp {
-            id: u64::from(self.actor.process()),
-            epoch: 0,
-            seq,
-        })
+    /// Now and then the epoch before writes instead.
+    fn zombie(&mut self, key: Key) -> Option<ProducerStamp> {
+        let zombie = self.producer.as_ref()?.zombie(key)?;
+        self.actor.dice.random_ratio(1, 8).then_some(zombie)
     }
 
     /// Sends the same batch until it is answered, and now and then once more: it must be there once, and be told
