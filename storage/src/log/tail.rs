@@ -8,9 +8,10 @@
 //! Only written entries are ever evicted, the oldest of the node first (the commit thread keeps the
 //! order), so what is memory-only is bounded by the queue to that thread, the rest by [`Budget`].
 //!
-//! Payloads are kept as they came; a data payload is stamped in place where the log holds the only
-//! reference, else on the first consumer's read, which pays the one copy and leaves it for the next.
-//! A replica that nobody consumes from never copies.
+//! A small payload gets memory of its own, since the buffer that it came in, from a socket, is larger than
+//! what is counted here. A large one is kept as it came; if it is data it is stamped in place where the log
+//! holds the only reference, else on the first consumer's read, which pays the one copy and leaves it for
+//! the next. A replica that nobody consumes from never copies large ones.
 
 use crate::batch::stamped_head;
 use crate::{EntryKind, Header, Index, Offset, StoredEntry};
@@ -21,6 +22,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What an entry costs in memory beside its payload.
 const ENTRY_BYTES: usize = 128;
+/// A payload up to so long is copied. What came in one read of a socket is at least as long.
+const COPIED_BYTES_MAX: usize = 16 << 10;
 /// One log may keep this part of the node's budget.
 const SHARE_MAX: usize = 2;
 
@@ -55,12 +58,18 @@ pub(crate) struct Cached {
 }
 
 impl Cached {
-    /// Keeps an entry; stamps it if that costs no copy.
+    /// Keeps an entry; stamps it unless that costs the copy of a large payload.
     pub(crate) fn new(header: Header, payload: Bytes) -> Self {
+        let payload = if payload.len() <= COPIED_BYTES_MAX {
+            Ok(BytesMut::from(payload.as_ref()))
+        } else {
+            payload.try_into_mut()
+        };
         if header.kind != EntryKind::Data {
+            let payload = payload.map_or_else(|payload| payload, BytesMut::freeze);
             return Self { header, payload, stamped: true };
         }
-        match payload.try_into_mut() {
+        match payload {
             Ok(mut payload) => {
                 stamp(&header, &mut payload);
                 Self { header, payload: payload.freeze(), stamped: true }
@@ -204,5 +213,55 @@ impl Drop for Tail {
 impl From<Cached> for StoredEntry {
     fn from(cached: Cached) -> Self {
         Self { header: cached.header, payload: cached.payload }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::{BatchBuilder, Compression};
+    use crate::{Position, Term};
+
+    fn cached(kind: EntryKind, payload: Bytes) -> Cached {
+        let header = Header {
+            position: Position::new(Term::new(1), Index::new(0)),
+            kind,
+            base_offset: Offset::new(40),
+            record_count: u32::from(kind == EntryKind::Data),
+            max_timestamp: 0,
+            payload_len: u32::try_from(payload.len()).unwrap(),
+        };
+        Cached::new(header, payload)
+    }
+
+    fn batch(value: &[u8]) -> Bytes {
+        let mut batch = BatchBuilder::new();
+        batch.push(0, None, Some(value), []);
+        batch.finish(Compression::None).into_bytes()
+    }
+
+    #[test]
+    fn a_small_payload_does_not_keep_the_buffer_that_it_came_in() {
+        for (kind, payload) in
+            [(EntryKind::Data, batch(b"small")), (EntryKind::Command, Bytes::from_static(b"do"))]
+        {
+            let mut buffer = BytesMut::from(payload.as_ref());
+            buffer.resize(64 << 10, 0);
+            let buffer = buffer.freeze();
+            let cached = cached(kind, buffer.slice(..payload.len()));
+            assert!(buffer.is_unique(), "{kind:?}");
+            assert_eq!(cached.payload.len(), payload.len());
+            assert!(cached.stamped);
+        }
+    }
+
+    #[test]
+    fn a_large_payload_is_not_copied() {
+        let payload = batch(&vec![7; 2 * COPIED_BYTES_MAX]);
+        let held = payload.clone();
+        let cached = cached(EntryKind::Data, payload);
+        assert!(!held.is_unique() && !cached.stamped);
+        assert_ne!(cached.into_stamped().payload, held);
+        assert!(held.is_unique());
     }
 }

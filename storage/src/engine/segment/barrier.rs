@@ -9,16 +9,14 @@
 
 use super::file::SegmentFile;
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
 /// Up to so many files `fdatasync` each is no slower than a barrier over all (measured).
 const ONE_BY_ONE_MAX: usize = 4;
-/// Syncs at a time; the journal gathers them into common flushes.
-const SYNC_THREADS: usize = 8;
-/// Files that wait for a thread; the commit thread waits when there are more.
-const SYNC_QUEUE_MAX: usize = 64;
+/// Syncs at a time, that of the commit thread included; the journal gathers them into common flushes.
+const SYNCS_MAX: usize = 8;
 
 /// What makes a number of files durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,65 +41,77 @@ pub fn plan_barrier(dirty: usize, is_mount: bool) -> Barrier {
     }
 }
 
-/// The threads of [`Barrier::Parallel`].
+/// The threads of [`Barrier::Parallel`], each with a queue of its own: a thread is woken once a barrier, and
+/// none for nothing.
 pub(super) struct SyncPool {
+    threads: Vec<SyncThread>,
+}
+
+struct SyncThread {
+    /// Gone when the thread is to end. A barrier has at most one job for it.
     jobs: Option<SyncSender<Job>>,
-    threads: Vec<JoinHandle<()>>,
+    handle: Option<JoinHandle<()>>,
 }
 
 struct Job {
-    file: Arc<SegmentFile>,
+    files: Vec<Arc<SegmentFile>>,
     done: Sender<io::Result<()>>,
 }
 
 impl SyncPool {
     pub(super) fn start() -> io::Result<Self> {
-        let (sender, receiver) = sync_channel(SYNC_QUEUE_MAX);
-        let receiver = Arc::new(Mutex::new(receiver));
-        let threads = (0..SYNC_THREADS).map(|number| {
-            let receiver = Arc::clone(&receiver);
+        let threads = (1..SYNCS_MAX).map(|number| {
+            let (jobs, received) = sync_channel(1);
             let name = format!("segment-sync-{number}");
-            Builder::new().name(name).spawn(move || sync_files(&receiver))
+            let handle = Builder::new().name(name).spawn(move || work(&received))?;
+            Ok(SyncThread { jobs: Some(jobs), handle: Some(handle) })
         });
-        let threads = threads.collect::<io::Result<Vec<_>>>()?;
-        Ok(Self { jobs: Some(sender), threads })
+        Ok(Self { threads: threads.collect::<io::Result<_>>()? })
     }
 
-    /// Syncs all; the first error, after all have ended.
+    /// Syncs all, the first of them on this thread; the first error, after all have ended.
     pub(super) fn sync(&self, files: &[Arc<SegmentFile>]) -> io::Result<()> {
+        let each = files.len().div_ceil(SYNCS_MAX).max(1);
+        let mut shares = files.chunks(each);
+        let own = shares.next().unwrap_or_default();
         let (done, outcomes) = channel();
-        for file in files {
-            let job = Job { file: Arc::clone(file), done: done.clone() };
-            let jobs = self.jobs.as_ref().expect("the threads run until the pool is dropped");
+        for (thread, share) in self.threads.iter().zip(shares) {
+            let job = Job { files: share.to_vec(), done: done.clone() };
+            let jobs = thread.jobs.as_ref().expect("the threads run until the pool is dropped");
             jobs.send(job).expect("a sync thread ends only when the pool is dropped");
         }
         drop(done);
-        let mut outcomes: Vec<_> = outcomes.iter().collect();
-        if outcomes.len() < files.len() {
+        let own = sync_files(own);
+        let outcomes: Vec<_> = outcomes.iter().collect();
+        if outcomes.len() + 1 < files.len().div_ceil(each) {
             return Err(io::Error::other("a sync thread ended within a sync"));
         }
-        outcomes.drain(..).collect()
+        outcomes.into_iter().chain([own]).collect()
     }
 }
 
-fn sync_files(jobs: &Mutex<Receiver<Job>>) {
-    loop {
-        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Job { file, done }) = job else { return };
-        let outcome = file.sync();
-        // Before the outcome: nobody may find the file still in use by this thread.
-        drop(file);
+fn work(jobs: &Receiver<Job>) {
+    for Job { files, done } in jobs {
+        let outcome = sync_files(&files);
+        // Before the outcome: nobody may find a file still in use by this thread.
+        drop(files);
         if done.send(outcome).is_err() {
             tracing::debug!("nobody waits for this sync any more");
         }
     }
 }
 
+/// Syncs each, whatever became of the others; the first error.
+fn sync_files(files: &[Arc<SegmentFile>]) -> io::Result<()> {
+    let outcomes: Vec<_> = files.iter().map(|file| file.sync()).collect();
+    outcomes.into_iter().collect()
+}
+
 impl Drop for SyncPool {
     fn drop(&mut self) {
-        drop(self.jobs.take());
-        for thread in self.threads.drain(..) {
-            if thread.join().is_err() {
+        for SyncThread { jobs, handle } in &mut self.threads {
+            drop(jobs.take());
+            if handle.take().is_some_and(|handle| handle.join().is_err()) {
                 tracing::error!("a sync thread had panicked");
             }
         }
