@@ -42,6 +42,7 @@ bugs! {
     AckOnLeaderAlone    = "ack-on-leader-alone"   "the leader's own disk is enough for an acknowledgement";
     AckTruncated        = "ack-truncated"         "what the log was given is acknowledged in the end, whatever came of it";
     VoteNotStored       = "vote-not-stored"       "votes are forgotten in a restart";
+    TailCommitted       = "tail-committed"        "a tail that others had replaced counts as committed after a power cut";
     TruncateNothing     = "truncate-nothing"      "a follower keeps its own entries where the leader has others";
     FollowerDiffers     = "follower-differs"      "a follower writes other bytes than it was sent";
     ServeUncommitted    = "serve-uncommitted"     "records are served before they are committed";

@@ -123,6 +123,8 @@ kinds! {
     PowerAll          = "power-cut-all"       "power"     [Volumes]   power::all;
     /// The quorum moves to the node that was stopped and the one whose power was cut.
     RotatedQuorum     = "rotated-quorum"      "power"     [Volumes]   power::rotated_quorum;
+    /// A leader that was cut off loses its power while its records are replaced.
+    PowerWhileReplaced = "power-cut-while-replaced" "power" [Volumes Tampering] power::while_replaced;
     /// A leader whose syncs fail loses its power.
     PowerAfterError   = "fsync-error-power-cut" "power" [Volumes Tampering] power::after_sync_error;
     /// The power of all is cut while nobody's syncs succeed.

@@ -6,13 +6,18 @@ use super::{Effect, Stage, Trouble};
 use crate::environment::{Host, Layer};
 use crate::history::Key;
 
-type Pair = (Host, Host);
+pub(super) type Pair = (Host, Host);
 
 /// Both directions between every one of these and every one of those.
 fn between(left: &[u8], right: &[u8]) -> Vec<Pair> {
     let pairs = left.iter().flat_map(|this| right.iter().map(|that| (*this, *that)));
     let hosts = pairs.map(|(this, that)| (Host::Node(this), Host::Node(that)));
     hosts.flat_map(|(this, that)| [(this, that), (that, this)]).collect()
+}
+
+/// Both directions between a node and all others.
+pub(super) fn around(stage: &Stage, node: u8) -> Vec<Pair> {
+    between(&[node], &others(stage, node))
 }
 
 fn others(stage: &Stage, node: u8) -> Vec<u8> {
@@ -45,7 +50,7 @@ async fn cut(
 pub(super) async fn isolate_leader(stage: &mut Stage) -> Result<Effect, Trouble> {
     let (key, leader, term) = stage.a_led_partition().await?;
     let _claim = stage.claim(&[leader]).await?;
-    let pairs = between(&[leader], &others(stage, leader));
+    let pairs = around(stage, leader);
     cut(stage, &[leader], &pairs, Some((key, term))).await
 }
 

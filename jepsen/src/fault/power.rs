@@ -4,17 +4,26 @@
 //! its own, so it is the canary that proves the cut.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rand::Rng;
 use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 
+use super::partition::around;
+use super::torn::last_segments;
 use super::{Effect, Stage, Trouble};
 use crate::cluster::Cluster;
-use crate::environment::{Contents, Injector, Life, Tampering, Volume};
+use crate::environment::{Contents, Injector, Layer, Life, Tampering, Volume};
 
 /// How long a sync hangs.
 const HANGS: Duration = Duration::from_secs(1);
+/// How much longer the sync of a log takes while tails are replaced, and in which of these, after how many
+/// milliseconds, the power goes: in the first others' votes wait, in the next cuts wait, and then they are made.
+const REPLACES: Duration = Duration::from_secs(1);
+const REPLACED_MS: Range<u64> = 1_000..5_000;
 
 pub(super) async fn one(stage: &mut Stage) -> Result<Effect, Trouble> {
     let (key, leader, term) = stage.a_led_partition().await?;
@@ -102,6 +111,35 @@ pub(super) async fn after_sync_error(stage: &mut Stage) -> Result<Effect, Troubl
         effect.add("canaries_lost", u64::from(volume.recover()? > 0));
         effect.add("bytes_discarded", before.lost_in(&Contents::of(&data)?));
     }
+    stage.revive(&[leader]).await?;
+    Ok(effect)
+}
+
+/// A leader that was cut off comes back, and loses its power while its successor's records replace those that
+/// nobody else has. They may be there again then, and must go again.
+pub(super) async fn while_replaced(stage: &mut Stage) -> Result<Effect, Trouble> {
+    let (key, leader, term) = stage.a_led_partition().await?;
+    let _claim = stage.claim(&[leader]).await?;
+    let process = stage.cluster().process(leader).await?;
+    let output = stage.arena.dir.join(format!("strace-{}", stage.id));
+    let janitor = Arc::clone(&stage.cluster().janitor);
+    let pairs = around(stage, leader);
+    stage.begins(&[leader], &[key]);
+    let before = stage.cluster().links.traffic(&pairs);
+    stage.impose(&pairs, Layer::CUT);
+    let mut effect = Effect::default().with("terms_advanced", stage.terms_since(key, term).await);
+    // The successor commits beyond what the deposed one has alone.
+    stage.hold().await;
+    let slow = Tampering::SyncSlow(REPLACES);
+    // The logs' only: what is noted of them is on disk at once, and they are not.
+    let logs = last_segments(&stage.cluster().node(leader).site.data)?;
+    let injector = Injector::attach(process, slow, logs, output, janitor).await?;
+    let after = stage.cluster().links.traffic(&pairs);
+    effect.add("packets_dropped", after.dropped - before.dropped);
+    stage.lift();
+    sleep(Duration::from_millis(stage.dice.random_range(REPLACED_MS))).await;
+    cut(stage.cluster(), &[leader], &mut effect).await?;
+    effect.add("syscalls_tampered", injector.detach().await?);
     stage.revive(&[leader]).await?;
     Ok(effect)
 }

@@ -36,6 +36,15 @@ pub const SCENARIOS: &[Scenario] = &[
         ],
     },
     Scenario {
+        name: "replaced-tail",
+        about: "cut a leader off, heal, cut its power while its successor's records replace its own",
+        acts: &[
+            (3_000, Kind::PowerWhileReplaced, 500),
+            (4_000, Kind::PowerWhileReplaced, 500),
+            (5_000, Kind::PowerWhileReplaced, 500),
+        ],
+    },
+    Scenario {
         name: "wiped-node",
         about: "a node returns with an empty disk under its old id, and must be refused",
         acts: &[(3_000, Kind::Wipe, 1_000)],

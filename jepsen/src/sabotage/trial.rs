@@ -116,6 +116,26 @@ pub const TRIALS: &[Trial] = &[
             Sign::DoesNotHeal,
         ],
     ),
+    Trial {
+        // A node that leads many of them has many tails to be replaced, one after the other.
+        partitions: 24,
+        ..log(
+            Bug::TailCommitted,
+            &[
+                (1_500, Kind::PowerWhileReplaced, 500),
+                (2_000, Kind::PowerWhileReplaced, 500),
+                (2_500, Kind::PowerWhileReplaced, 500),
+                (3_000, Kind::PowerWhileReplaced, 500),
+                (3_500, Kind::PowerWhileReplaced, 500),
+            ],
+            // openraft's debug assertion stops the replica; without it, it differs from then on.
+            &[
+                Sign::DoesNotHeal,
+                Sign::Anomaly(Name::ReplicaDivergence),
+                Sign::Anomaly(Name::UnstableRead),
+            ],
+        )
+    },
     log(
         Bug::TruncateNothing,
         &[(1_500, Kind::IsolateLeader, 300), (2_000, Kind::IsolateLeader, 300)],

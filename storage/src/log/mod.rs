@@ -29,7 +29,7 @@ use crate::backing::group_key;
 use crate::commit::{Completion, Work};
 use crate::{
     Entry, FlushPolicy, GroupId, Header, Index, Marker, Offset, Position, Roll, StoredEntry, Table,
-    Term, codec,
+    Term, codec, planted,
 };
 use bytes::Bytes;
 use std::io;
@@ -264,6 +264,9 @@ impl Core {
         let Some(row) = row else { return Ok(None) };
         let committed: Position = codec::decode(&row)?;
         let inner = self.lock();
+        if planted!(TailCommitted) {
+            return Ok(Some(committed).min(inner.last));
+        }
         let purged = inner.purged.map(|purged| purged.position);
         Ok(inner.terms.surely_committed(committed).or(purged))
     }
