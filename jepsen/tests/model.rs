@@ -31,7 +31,7 @@ proptest! {
 
     #[test]
     fn histories_of_the_model_never_fail(seed: u64, workload in prop_oneof![
-        Just(Workload::Log), Just(Workload::Idempotent), Just(Workload::Group)
+        Just(Workload::Log), Just(Workload::Idempotent), Just(Workload::Group), Just(Workload::Compacted)
     ]) {
         let shape = shape(seed, workload);
         let summary = judged(&header(&shape), &events(&shape));

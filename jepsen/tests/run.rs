@@ -129,6 +129,12 @@ fn members_of_a_group_own_and_commit_while_its_coordinator_is_killed() {
 }
 
 #[test]
+fn of_each_key_the_last_record_stays_while_leaders_are_killed() {
+    let Some(summary) = run_of("compacted", "kill-leader") else { return };
+    assert!(summary["compacted_away"].as_u64() > Some(0), "{summary}");
+}
+
+#[test]
 fn topics_come_and_go_and_are_trimmed_while_leaders_are_killed() {
     let Some(summary) = run_of("topics", "kill-leader") else { return };
     assert!(summary["operations"]["metadata"]["ok"].as_u64() > Some(3), "{summary}");

@@ -57,6 +57,7 @@ bugs! {
     UnknownAsFailed     = "unknown-as-failed"     "an unknown outcome is called a definite failure";
     RetryUnknown        = "retry-unknown"         "a write whose outcome is unknown is sent again";
     RetentionTooFar     = "retention-too-far"     "retention removes sealed segments though there is no limit";
+    CompactTooFar       = "compact-too-far"       "compaction takes the last record of a key as well";
     ReuseWipedId        = "reuse-wiped-id"        "a node that lost its disk is let in under its old id";
     DuplicateOnRetry    = "duplicate-on-retry"    "a batch that was sent again is appended again";
     ForgetProducers     = "forget-producers"      "a new leader knows no producers";

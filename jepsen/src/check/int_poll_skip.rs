@@ -59,4 +59,14 @@ mod tests {
         let tale = Tale::new().poll(0, Ok, &[(X, 1, 11), (X, 400, 14)]);
         assert!(tale.found(check).is_empty());
     }
+
+    #[test]
+    fn what_may_have_been_compacted_away_is_not_left_out() {
+        let mut tale = Tale::new().send(0, Ok, &[(X, 0, 2), (X, 1, 4), (X, 2, 3), (X, 3, 6)]);
+        tale.header.compacted = Some(2);
+        assert!(
+            tale.clone().poll(1, Ok, &[(X, 0, 2), (X, 2, 3), (X, 3, 6)]).found(check).is_empty()
+        );
+        assert_eq!(tale.poll(1, Ok, &[(X, 0, 2), (X, 3, 6)]).found(check).len(), 1);
+    }
 }

@@ -50,8 +50,9 @@ fn bound(log: &Log) -> Option<(u64, u64)> {
 
 fn lost_below(index: &Index, key: Key, log: &Log, read: (u64, u64), found: &mut Found) {
     let (bound, bound_value) = read;
-    let kept = index.trimmed_below(key)..=bound;
-    for slot in log.slots().filter(|slot| kept.contains(&slot.offset)) {
+    let start = index.trimmed_below(key);
+    let must_be = |offset: u64, value: u64| !index.may_be_gone(key, (offset, value), start);
+    for slot in log.slots().filter(|slot| slot.offset <= bound) {
         let values = if log.is_suspect(slot.offset, slot.offset) {
             log.values(slot.offset)
         } else if log.seen(slot.offset, slot.value).is_some() {
@@ -63,7 +64,8 @@ fn lost_below(index: &Index, key: Key, log: &Log, read: (u64, u64), found: &mut 
             let (_, last) = places(log, value, slot.offset);
             let note = log.note(value).copied().unwrap_or_default();
             let writer = note.writer.filter(|writer| index.must_have_committed(index.op(*writer)));
-            if let (false, true, Some(writer)) = (note.read_ok, last == slot.offset, writer) {
+            let is_missed = !note.read_ok && last == slot.offset && must_be(last, value);
+            if let (true, Some(writer)) = (is_missed, writer) {
                 let proof = Proof { ops: &[writer], events: &[log.seen(bound, bound_value)] };
                 found.add(index, Name::LostWrite, Some(key), &proof, || {
                     format!("value {value} at offset {last} was never read, offset {bound} was")

@@ -31,7 +31,8 @@ fn missing(index: &Index, sent: &SentAt) -> Option<String> {
             .then(|| format!("value {value} was acknowledged and is nowhere"));
     };
     let kept = last.value_at(log, offset);
-    if offset < last.log_start || kept == Some(value) {
+    let may_be_gone = index.may_be_gone(sent.key, (offset, value), last.log_start);
+    if kept == Some(value) || (may_be_gone && (kept.is_none() || offset < last.log_start)) {
         return None;
     }
     Some(match kept {

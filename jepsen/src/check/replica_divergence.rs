@@ -4,7 +4,7 @@
 
 use super::anomaly::{Found, Name, Proof};
 use crate::history::TermStart;
-use crate::index::{Copy, Index, Reading, Source};
+use crate::index::{Copy, Index, Log, Reading, Source};
 
 /// Looks for them.
 pub(super) fn check(index: &Index) -> Found {
@@ -43,10 +43,13 @@ fn difference(index: &Index, copy: &Copy, last: &Copy) -> Option<String> {
     } else {
         copy.next().min(last.high_watermark)
     };
-    let ours = clipped(copy, floor, end);
-    let theirs = clipped(last, floor, end);
-    if let Some(at) = first_difference(&ours, &theirs) {
-        let log = index.log(copy.key)?;
+    let log = index.log(copy.key)?;
+    let differ = if index.header.compacted.is_some() {
+        first_not_superseded(index, log, (copy, last), end)
+    } else {
+        first_difference(&clipped(copy, floor, end), &clipped(last, floor, end))
+    };
+    if let Some(at) = differ {
         let word =
             |value: Option<u64>| value.map_or("nothing".to_owned(), |value| value.to_string());
         let (ours, theirs) = (copy.value_at(log, at), last.value_at(log, at));
@@ -65,6 +68,26 @@ fn difference(index: &Index, copy: &Copy, last: &Copy) -> Option<String> {
 fn list(terms: &[TermStart]) -> String {
     let words = terms.iter().map(|start| format!("{}@{}", start.term, start.offset));
     words.collect::<Vec<_>>().join(" ")
+}
+
+/// The first offset below `end` that differs in two copies of a compacted log. One may lack what the other still
+/// has, if a later record of its key stands.
+fn first_not_superseded(
+    index: &Index,
+    log: &Log,
+    (copy, last): (&Copy, &Copy),
+    end: u64,
+) -> Option<u64> {
+    let below = log.slots().take_while(|slot| slot.offset < end);
+    below
+        .filter(|slot| {
+            let (ours, theirs) = (copy.value_at(log, slot.offset), last.value_at(log, slot.offset));
+            let one_lacks_it = ours.is_none() || theirs.is_none();
+            let superseded = || index.is_superseded(copy.key, slot.offset, slot.value);
+            ours != theirs && !(one_lacks_it && superseded())
+        })
+        .map(|slot| slot.offset)
+        .next()
 }
 
 /// The part of a copy between two offsets.
@@ -114,6 +137,19 @@ mod tests {
 
     fn served(tale: Tale, node: &str, round: u32, rows: &[(u64, u64)]) -> Tale {
         tale.op(9, Ok, Operation::FinalRead(Replica { round, ..final_read(node, X, rows) }))
+    }
+
+    #[test]
+    fn of_a_compacted_log_one_may_lack_what_a_later_record_replaced_and_nothing_else() {
+        let beside = |rows: &[(u64, u64)]| {
+            let mut tale = served(Tale::new(), "n1", 0, &[(0, 2), (1, 3), (2, 4)]);
+            tale.header.compacted = Some(2);
+            served(tale, "n2", 0, rows).found(check)
+        };
+        assert!(beside(&[(0, 2), (1, 3), (2, 4)]).is_empty());
+        assert!(beside(&[(1, 3), (2, 4)]).is_empty());
+        assert_eq!(beside(&[(0, 2), (2, 4)]).len(), 1, "the last record of its key");
+        assert_eq!(beside(&[(0, 2), (1, 5), (2, 4)]).len(), 1, "another record");
     }
 
     #[test]

@@ -25,6 +25,14 @@ impl Step {
         self.ranks.1 > self.ranks.0 + 1
     }
 
+    /// Whether all that it left out may have been compacted away.
+    fn is_compacted(&self, index: &Index, log: &Log) -> bool {
+        index.header.compacted.is_some()
+            && (self.ranks.0 + 1..self.ranks.1)
+                .filter_map(|rank| log.nth(rank))
+                .all(|slot| index.is_superseded(self.key, slot.offset, slot.value))
+    }
+
     pub(super) fn goes_back(&self) -> bool {
         self.ranks.1 <= self.ranks.0
     }
@@ -62,7 +70,8 @@ fn step(index: &Index, log: &Log, key: Key, ops: (OpId, OpId), values: (u64, u64
     let before = log.position(values.0)?;
     let ranks = (if before < after { before.max(kept.saturating_sub(1)) } else { before }, after);
     let step = Step { key, last_op: ops.0, op: ops.1, values, ranks };
-    (step.skips() || step.goes_back()).then_some(step)
+    let skips = step.skips() && !step.is_compacted(index, log);
+    (skips || step.goes_back()).then_some(step)
 }
 
 /// The first and the last value that an operation read, or sent, of each key.

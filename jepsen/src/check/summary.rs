@@ -94,6 +94,8 @@ pub struct Summary {
     pub lost: u64,
     /// Writes of producers' older epochs that failed because a newer one had been acknowledged.
     pub fenced: u64,
+    /// Records that compaction took away.
+    pub compacted_away: u64,
     /// What was done to the cluster, and what that did.
     pub faults: BTreeMap<String, FaultCoverage>,
 }
@@ -128,6 +130,7 @@ impl Summary {
             operations: operations(index),
             acknowledged,
             fenced: fenced(index),
+            compacted_away: compacted_away(index),
             faults,
         }
     }
@@ -172,6 +175,18 @@ fn acknowledged(index: &Index) -> u64 {
     let ok = index.ops.iter().filter(|op| op.outcome == Outcome::Ok);
     let records: usize = ok.map(|op| index.sends(op).len()).sum();
     u64::try_from(records).unwrap_or(u64::MAX)
+}
+
+/// Records that stood in a compacted topic, and do not at the end.
+fn compacted_away(index: &Index) -> u64 {
+    if index.header.compacted.is_none() {
+        return 0;
+    }
+    let gone = index.logs().filter_map(|(key, log)| {
+        let last = index.final_copy(key)?;
+        Some(log.slots().filter(|slot| last.value_at(log, slot.offset).is_none()).count())
+    });
+    u64::try_from(gone.sum::<usize>()).unwrap_or(u64::MAX)
 }
 
 fn coverage(index: &Index) -> BTreeMap<String, FaultCoverage> {
@@ -219,6 +234,9 @@ fn doubts(
         }
     }
     let header = &index.header;
+    if header.compacted.is_some() && header.final_replicas > 0 && compacted_away(index) == 0 {
+        doubts.push("nothing was compacted away".to_owned());
+    }
     for name in &header.required_faults {
         if faults.get(name).is_none_or(|coverage| coverage.injected == 0) {
             doubts.push(format!("{name} was required and never injected"));

@@ -95,7 +95,10 @@ fn torn(index: &Index, batch: &Batch) -> Option<String> {
     }
     let kept = batch.places.iter().filter(|(at, value)| last.value_at(log, *at) == Some(*value));
     let (kept, records) = (kept.count(), batch.records);
-    (kept > 0 && kept < records)
+    let gone = batch.places.iter().filter(|(at, value)| {
+        last.value_at(log, *at).is_none() && index.is_superseded(batch.key, *at, *value)
+    });
+    (kept > 0 && kept + gone.count() < records)
         .then(|| format!("of a batch of {records} records the final log has {kept}"))
 }
 

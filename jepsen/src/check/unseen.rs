@@ -14,7 +14,9 @@ pub(super) fn check(index: &Index) -> Found {
         for sent in index.sends(op) {
             let note = index.log(sent.key).and_then(|log| log.note(sent.value));
             let at = sent.offset.or_else(|| note?.at);
-            let trimmed = at.is_some_and(|at| at < index.trimmed_below(sent.key));
+            let trimmed = at.is_some_and(|at| {
+                index.may_be_gone(sent.key, (at, sent.value), index.trimmed_below(sent.key))
+            });
             let judged = !trimmed && !cut_short(sent.key);
             if judged && !note.is_some_and(|note| note.read_ok) {
                 found.add(index, Name::Unseen, Some(sent.key), &Proof::ops(&[id]), || {

@@ -25,7 +25,8 @@ fn unstable(index: &Index, key: Key, log: &Log, last: &Copy, found: &mut Found) 
     let shown = log.slots().filter(|slot| slot.polled).map(|slot| (slot.offset, slot.value));
     for (offset, value) in shown.chain(log.odd_reads()) {
         let kept = last.value_at(log, offset);
-        if offset < last.log_start || kept == Some(value) {
+        let may_be_gone = index.may_be_gone(key, (offset, value), last.log_start);
+        if kept == Some(value) || (may_be_gone && (kept.is_none() || offset < last.log_start)) {
             continue;
         }
         let proof = Proof { ops: &[], events: &[log.seen(offset, value), Some(last.event)] };

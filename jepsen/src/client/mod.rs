@@ -148,6 +148,8 @@ pub struct Client {
     doors: Vec<(u8, SocketAddr)>,
     topic: String,
     patience: Duration,
+    /// How many keys its records have; none if they need none.
+    keys: Option<u64>,
 }
 
 impl Client {
@@ -166,12 +168,18 @@ impl Client {
             .no_proxy()
             .build()
             .map_err(io::Error::other)?;
-        Ok(Self { http, doors, topic: topic.to_owned(), patience })
+        Ok(Self { http, doors, topic: topic.to_owned(), patience, keys: None })
+    }
+
+    /// The same, for records of so many keys.
+    pub fn with_keys(self, keys: Option<u64>) -> Self {
+        Self { keys, ..self }
     }
 
     /// The same, with connections of its own.
     pub fn fresh(&self, source: Option<IpAddr>) -> io::Result<Self> {
-        Self::new(self.doors.clone(), &self.topic, source, self.patience)
+        let fresh = Self::new(self.doors.clone(), &self.topic, source, self.patience)?;
+        Ok(fresh.with_keys(self.keys))
     }
 
     /// Whom it can ask.
@@ -198,7 +206,11 @@ impl Client {
         texts: &[String],
         stamp: Option<ProducerStamp>,
     ) -> Result<Appended, Failure> {
-        let records: Vec<Value> = texts.iter().map(|text| json!({"value": text})).collect();
+        let record = |text: &String| match self.keys.and_then(|n| payload::record_key(text, n)) {
+            Some(key) => json!({"key": key, "value": text}),
+            None => json!({"value": text}),
+        };
+        let records: Vec<Value> = texts.iter().map(record).collect();
         let rest = format!("/records?timeout_ms={}", self.patience.as_millis());
         let mut request = self.request(Method::POST, node, key, &rest);
         if let Some(ProducerStamp { id, epoch, seq }) = stamp {

@@ -22,6 +22,12 @@ pub fn write(key: Key, value: u64, dice: &mut impl Rng) -> String {
     format!("{key}/{value}/{crc:08x}/{fill}")
 }
 
+/// The key of one of our records in a compacted topic: its value, of which so many differ.
+pub fn record_key(text: &str, keys: u64) -> Option<String> {
+    let value: u64 = text.split('/').nth(1)?.parse().ok()?;
+    value.checked_rem(keys).map(|of| format!("k{of}"))
+}
+
 /// The checksum that the history keeps: of the whole text.
 pub fn crc(text: &str) -> u32 {
     crc32c::crc32c(text.as_bytes())
@@ -66,6 +72,7 @@ mod tests {
         let text = write(Key(3), 77, &mut ChaCha8Rng::seed_from_u64(1));
         let seen = read(Key(3), 9, &text).unwrap();
         assert_eq!(seen, Seen { offset: 9, value: 77, crc: Some(crc(&text)) });
+        assert_eq!(record_key(&text, 10).as_deref(), Some("k7"));
         assert!(read(Key(4), 9, &text).unwrap_err().why.starts_with("written for another"));
         let broken = text.replacen("77", "78", 1);
         assert!(read(Key(3), 9, &broken).unwrap_err().why.starts_with("its bytes are broken"));

@@ -60,7 +60,7 @@ pub(crate) struct Imagine {
     /// How many operations
     #[arg(long, default_value_t = 10_000)]
     operations: u64,
-    /// What clients do: log, idempotent, group
+    /// What clients do: log, idempotent, group, compacted
     #[arg(long, default_value = "log", value_parser = workload)]
     workload: Workload,
     /// Operations between two faults; 0 for none
@@ -76,6 +76,7 @@ fn workload(word: &str) -> Result<Workload, String> {
         "log" => Ok(Workload::Log),
         "idempotent" => Ok(Workload::Idempotent),
         "group" => Ok(Workload::Group),
+        "compacted" => Ok(Workload::Compacted),
         other => Err(format!("no workload {other}")),
     }
 }
@@ -150,6 +151,9 @@ fn tell(index: &Index, summary: &Summary) {
     say(format_args!("acknowledged {}, lost {}", summary.acknowledged, summary.lost));
     if summary.fenced > 0 {
         say(format_args!("  {} writes of producers' older epochs were refused", summary.fenced));
+    }
+    if summary.compacted_away > 0 {
+        say(format_args!("  {} records were compacted away", summary.compacted_away));
     }
     for reason in &summary.reasons {
         say(format_args!("  unproved: {reason}"));

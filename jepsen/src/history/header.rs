@@ -87,6 +87,10 @@ pub struct Header {
     /// Faults that must have had an effect, or the run proves nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub required_faults: Vec<String>,
+    /// How many keys the records of a partition have, if only compaction takes any away: the record of a value
+    /// has that value modulo this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compacted: Option<u64>,
     /// What takes records away.
     #[serde(skip_serializing_if = "Kept::is_limited")]
     pub kept: Kept,
@@ -107,6 +111,7 @@ impl Default for Header {
             group_protocol: GroupProtocol::Cooperative,
             ww_deps: true,
             required_faults: Vec::new(),
+            compacted: None,
             kept: Kept::Limited,
             final_replicas: 0,
         }

@@ -394,6 +394,7 @@ impl Builder {
         }
         index.logs.values_mut().for_each(super::Log::settle);
         index.find_trims();
+        index.find_latest();
         index
     }
 }

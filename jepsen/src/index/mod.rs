@@ -67,6 +67,8 @@ pub struct Index {
     pub clashes: Vec<(OpId, Key, u64)>,
     logs: BTreeMap<Key, Log>,
     trimmed: BTreeMap<Key, u64>,
+    /// Of each partition and key of its records the last offset where one stands; in a compacted topic only.
+    latest: BTreeMap<(Key, u64), u64>,
     sends: Vec<SentAt>,
     readings: Vec<Reading>,
     keys_of: Vec<(OpId, Vec<Key>)>,
@@ -169,6 +171,32 @@ impl Index {
     /// on purpose, at any time.
     pub fn trimmed_below(&self, key: Key) -> u64 {
         self.trimmed.get(&key).copied().unwrap_or_default()
+    }
+
+    /// Whether a record may be missing on purpose from a log that begins at `start`: it lies before that; or, in a
+    /// compacted topic, and whatever `start` is, a later record of its key stands.
+    pub fn may_be_gone(&self, key: Key, (offset, value): (u64, u64), start: u64) -> bool {
+        match self.header.compacted {
+            Some(_) => self.is_superseded(key, offset, value),
+            None => offset < start,
+        }
+    }
+
+    /// Whether a later record of the same key stands; never but in a compacted topic.
+    pub fn is_superseded(&self, key: Key, offset: u64, value: u64) -> bool {
+        let Some(keys) = self.header.compacted else { return false };
+        let of = value.checked_rem(keys).unwrap_or_default();
+        self.latest.get(&(key, of)).is_some_and(|latest| *latest > offset)
+    }
+
+    fn find_latest(&mut self) {
+        let Some(keys) = self.header.compacted else { return };
+        for (key, log) in &self.logs {
+            for slot in log.slots() {
+                let of = slot.value.checked_rem(keys).unwrap_or_default();
+                self.latest.insert((*key, of), slot.offset);
+            }
+        }
     }
 
     fn find_trims(&mut self) {

@@ -90,7 +90,7 @@ impl Client {
         match shape.workload {
             Workload::Group if dice >= 40 => self.group_intent(dice, shape),
             _ if dice < 45 => self.send(shape, value, rng),
-            Workload::Log | Workload::Idempotent | Workload::Group => {
+            Workload::Log | Workload::Idempotent | Workload::Group | Workload::Compacted => {
                 self.log_intent(dice, shape, rng)
             }
         }
@@ -140,7 +140,9 @@ impl Client {
             53 => Operation::DescribeTopic(topic(None)),
             54 => Operation::SetConfig(setting(Some(rng.random_range(0..1_000_000)))),
             55 => Operation::GetConfig(setting(None)),
-            56 if rng.random_bool(0.1) => Operation::Trim([(Client::key(shape, rng), 0)].into()),
+            56 if shape.workload != Workload::Compacted && rng.random_bool(0.1) => {
+                Operation::Trim([(Client::key(shape, rng), 0)].into())
+            }
             _ => {
                 let mode = if dice < 65 { ReadMode::Local } else { ReadMode::Linearizable };
                 return (Operation::Poll(vec![Micro::Poll(None)]), Detail { mode, ..detail });

@@ -94,6 +94,16 @@ impl Cluster {
         Some(base)
     }
 
+    /// Takes away what has a later record of its key, all of it below an offset.
+    pub(super) fn compact(&mut self, key: Key, keys: u64, upto: u64) {
+        let log = self.log(key);
+        let below = log.records.iter().filter(|seen| seen.offset < upto);
+        let latest: BTreeMap<u64, u64> =
+            below.map(|seen| (seen.value % keys, seen.offset)).collect();
+        let stays = |seen: &Seen| latest.get(&(seen.value % keys)) == Some(&seen.offset);
+        log.records.retain(|seen| seen.offset >= upto || stays(seen));
+    }
+
     /// Records from a position, below a high watermark.
     pub(super) fn read(&self, key: Key, from: u64, below: u64) -> Vec<Seen> {
         let Some(log) = self.logs.get(&key) else { return Vec::new() };

@@ -29,6 +29,8 @@ pub enum Workload {
     Idempotent,
     /// Send, and poll as members of one group.
     Group,
+    /// As the first, in a compacted topic.
+    Compacted,
 }
 
 /// What kind of history to make.
@@ -53,6 +55,8 @@ pub struct Shape {
 /// Records per part of a copy.
 const PART_RECORDS: usize = 1_000;
 const NODES: usize = 3;
+/// Keys of records, where they have any.
+const RECORD_KEYS: u64 = 7;
 
 struct Run<'a> {
     shape: Shape,
@@ -84,6 +88,7 @@ pub fn header(shape: &Shape) -> Header {
         nodes: (0..NODES).map(node_name).collect(),
         environment: [("made by".to_owned(), "the model".to_owned())].into(),
         subscribed_by: if group { SubscribedBy::Subscribe } else { SubscribedBy::Assign },
+        compacted: (shape.workload == Workload::Compacted).then_some(RECORD_KEYS),
         final_replicas: shape.replicas,
         ..Header::default()
     }
@@ -158,6 +163,7 @@ impl Run<'_> {
             }
             self.clients.push(client);
             self.settle_late();
+            self.compact();
         }
         self.heal();
         self.late.clear();
@@ -235,6 +241,15 @@ impl Run<'_> {
         let gone = std::mem::replace(client, next);
         self.zombies.push(gone.member.clone());
         gone
+    }
+
+    /// Compacts a log up to somewhere, now and then.
+    fn compact(&mut self) {
+        if self.shape.workload == Workload::Compacted && self.rng.random_bool(0.01) {
+            let key = Key(self.rng.random_range(0..self.shape.keys));
+            let upto = self.rng.random_range(0..=self.cluster.log(key).next);
+            self.cluster.compact(key, RECORD_KEYS, upto);
+        }
     }
 
     /// What hangs may come, and who is gone is expelled.

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use storage::batch::RecordBatch;
+use storage::batch::{self, RecordBatch};
 use storage::disk::RealDisk;
 use storage::{EngineKind, EntryKind, Index, Log, Store, StoreOptions};
 
@@ -57,7 +57,7 @@ fn copy(node: &str, log: &Log) -> io::Result<Option<(Key, Copy)>> {
             let base = entry.header.base_offset.get();
             terms.entry(entry.header.position.term.get()).or_insert(base);
             if entry.header.kind == EntryKind::Data {
-                texts.extend(records(base, entry.payload.clone())?);
+                texts.extend(records(entry.payload.clone())?);
             }
         }
     }
@@ -87,13 +87,19 @@ fn copy(node: &str, log: &Log) -> io::Result<Option<(Key, Copy)>> {
     Ok(Some((key, (replica, aliens))))
 }
 
-fn records(base: u64, payload: bytes::Bytes) -> io::Result<Vec<(u64, String)>> {
+/// What a batch has, at its offsets: of a compacted one some are left out, or all.
+fn records(payload: bytes::Bytes) -> io::Result<Vec<(u64, String)>> {
+    if batch::is_empty(&payload) {
+        return Ok(Vec::new());
+    }
     let batch = RecordBatch::stored(payload).map_err(io::Error::other)?;
-    let records = batch.records(INFLATED_BYTES_MAX).map_err(io::Error::other)?;
-    let text = |value: Option<bytes::Bytes>| {
-        value.map_or_else(String::new, |value| String::from_utf8_lossy(&value).into_owned())
-    };
-    Ok((base..).zip(records).map(|(offset, record)| (offset, text(record.value))).collect())
+    let records = batch.decode(INFLATED_BYTES_MAX).map_err(io::Error::other)?;
+    let each = records.iter().map(|record| {
+        let record = record.map_err(io::Error::other)?;
+        let text = String::from_utf8_lossy(record.value.unwrap_or_default()).into_owned();
+        Ok((u64::try_from(record.offset).map_err(io::Error::other)?, text))
+    });
+    each.collect()
 }
 
 fn key_of(text: &str) -> Option<Key> {

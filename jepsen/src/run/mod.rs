@@ -32,8 +32,8 @@ pub use profile::Profile;
 pub use scenario::{SCENARIOS, Scenario};
 pub use schedule::Schedule;
 
-use crate::client::Client;
-use crate::cluster::{Cluster, Product};
+use crate::client::{Client, Failure};
+use crate::cluster::{Cluster, Product, until};
 use crate::environment::{Environment, Host, Janitor, Kind, Plan};
 use crate::fault::{self, Arena, Budget, Stage, Trouble};
 use crate::history::{Header, Kept, Key, SubscribedBy};
@@ -52,7 +52,9 @@ const REQUEST_PATIENCE: Duration = Duration::from_secs(1);
 /// A node's volume; sparse, so it takes what is written.
 const VOLUME_BYTES: u64 = 1 << 30;
 /// Small segments, so that rolls and recycled files are met.
-const SEGMENT_BYTES: u64 = 1 << 20;
+const USUAL: &[&str] = &["--segment-bytes", "1048576"];
+/// The smallest, and looked at often: only what is sealed is compacted.
+const COMPACTED: &[&str] = &["--segment-bytes", "65536", "--retention-check-ms", "500"];
 /// The stream of the run's seed that the finale draws from.
 const FINALE_STREAM: u64 = 2_000_000;
 /// How long strikes that go on at the end may take: each is bounded by itself.
@@ -136,7 +138,8 @@ async fn play(settings: &Settings, mut environment: Environment) -> io::Result<E
         binary: settings.binary.clone(),
         engine: settings.engine.clone(),
         flags: if settings.flags.is_empty() {
-            vec!["--segment-bytes".to_owned(), SEGMENT_BYTES.to_string()]
+            let flags = if settings.workload == Workload::Compacted { COMPACTED } else { USUAL };
+            flags.iter().map(|flag| (*flag).to_owned()).collect()
         } else {
             settings.flags.clone()
         },
@@ -151,7 +154,11 @@ async fn play(settings: &Settings, mut environment: Environment) -> io::Result<E
     let history = settings.dir.join("history.ndjson");
     let recorder = Arc::new(Recorder::begin(&history, &header(settings, &environment, &cluster))?);
     let doors = cluster.nodes.iter().map(|node| (node.site.id, node.site.http)).collect();
-    let client = Client::new(doors, TOPIC, source, REQUEST_PATIENCE)?;
+    let client = Client::new(doors, TOPIC, source, REQUEST_PATIENCE)?
+        .with_keys(settings.workload.record_keys());
+    if settings.workload == Workload::Compacted {
+        compact(&client).await?;
+    }
     let keys: Vec<Key> = cluster.keys().collect();
     let rules = Rules {
         workload: settings.workload,
@@ -198,19 +205,33 @@ async fn play(settings: &Settings, mut environment: Environment) -> io::Result<E
     Ok(Ended { history, tally: recorder.tally(), lasting })
 }
 
+/// Makes a topic one that keeps the last record of each key; before anything is in it.
+async fn compact(client: &Client) -> io::Result<()> {
+    let mut nodes = client.nodes().into_iter().cycle();
+    let set = until(Instant::now() + FOUND_PATIENCE, async || {
+        let node = nodes.next().ok_or("there are no nodes")?;
+        let set = client.set(node, "cleanup.policy", "compact").await;
+        set.map_err(Failure::into_words)
+    });
+    set.await.map_err(|why| io::Error::other(format!("the topic cannot be compacted: {why}")))
+}
+
 fn header(settings: &Settings, environment: &Environment, cluster: &Cluster) -> Header {
     let mut header = Header {
         seed: settings.seed,
         workload: settings.workload.to_string(),
+        compacted: settings.workload.record_keys(),
         environment: environment.describe(),
         kept: match settings.workload {
             // It changes how long they are.
-            Workload::Topics => Kept::Limited,
+            Workload::Topics | Workload::Compacted => Kept::Limited,
             Workload::Log | Workload::Idempotent | Workload::Group => Kept::UntilTrimmed,
         },
         subscribed_by: match settings.workload {
             Workload::Group => SubscribedBy::Subscribe,
-            Workload::Log | Workload::Idempotent | Workload::Topics => SubscribedBy::Assign,
+            Workload::Log | Workload::Idempotent | Workload::Compacted | Workload::Topics => {
+                SubscribedBy::Assign
+            }
         },
         ..Header::default()
     };

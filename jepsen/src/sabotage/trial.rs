@@ -212,6 +212,12 @@ pub const TRIALS: &[Trial] = &[
         flags: &["--segment-bytes", "65536", "--retention-check-ms", "500"],
         ..log(Bug::RetentionTooFar, &[], &[Sign::Anomaly(Name::TrimmedTooFar)])
     },
+    Trial {
+        workload: Workload::Compacted,
+        partitions: 2,
+        load: 12,
+        ..log(Bug::CompactTooFar, &[], &[Sign::Anomaly(Name::MissingAcked)])
+    },
     log(Bug::ReuseWipedId, &[(1_500, Kind::Wipe, 300)], &[Sign::DoesNotHeal]),
     idempotent(
         Bug::DuplicateOnRetry,

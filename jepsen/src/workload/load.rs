@@ -81,7 +81,11 @@ impl Load {
                 Workload::Topics if place % CLIENTS_PER_STEWARD == 1 => {
                     tasks.spawn(Steward::new(actor, keys).work(pace));
                 }
-                Workload::Log | Workload::Idempotent | Workload::Group | Workload::Topics => {
+                Workload::Log
+                | Workload::Idempotent
+                | Workload::Group
+                | Workload::Compacted
+                | Workload::Topics => {
                     let idempotent = rules.workload == Workload::Idempotent;
                     let home = homes.next().map(|home| vec![home]);
                     let keys = home.unwrap_or_else(|| keys.to_vec());

@@ -20,6 +20,9 @@ use writer::Writer;
 /// The group of the workload `group`.
 pub const GROUP: &str = "jepsen";
 
+/// Few enough that most records go, and enough that some stay long.
+const RECORD_KEYS: u64 = 40;
+
 /// What the clients do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Workload {
@@ -30,6 +33,8 @@ pub enum Workload {
     Idempotent,
     /// Half of them append and read, the others are members of a consumer group.
     Group,
+    /// They append records of few keys to a topic that keeps the last of each, and read.
+    Compacted,
     /// Most append and read, the others create and delete topics, trim logs and change how long they are kept.
     Topics,
 }
@@ -40,8 +45,16 @@ impl fmt::Display for Workload {
             Self::Log => "log",
             Self::Idempotent => "idempotent",
             Self::Group => "group",
+            Self::Compacted => "compacted",
             Self::Topics => "topics",
         })
+    }
+}
+
+impl Workload {
+    /// How many keys the records of a partition have, if all but the last of each may go.
+    pub fn record_keys(self) -> Option<u64> {
+        (self == Self::Compacted).then_some(RECORD_KEYS)
     }
 }
 
