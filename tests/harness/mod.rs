@@ -10,7 +10,7 @@ pub mod load;
 
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -87,10 +87,14 @@ pub struct Cluster {
     dir: TempDir,
 }
 
+/// Addresses that are free and stay so: a node that is killed finds its own again. They are on a loopback
+/// address that is this cluster's alone, so that no connection's own port, nor another test, takes one meanwhile.
 fn free_addresses(count: usize) -> Vec<String> {
+    let [a, b, c] = rand::random::<[u8; 3]>();
+    let host = Ipv4Addr::new(127, a.clamp(1, 254), b, c.clamp(1, 254));
     // All are held until all are known, so no two are the same.
     let held: Vec<TcpListener> =
-        (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        (0..count).map(|_| TcpListener::bind((host, 0)).unwrap()).collect();
     held.iter().map(|listener| listener.local_addr().unwrap().to_string()).collect()
 }
 
@@ -291,9 +295,15 @@ impl Cluster {
         .await
     }
 
-    /// Waits until every replica of every partition of the topic is in sync.
+    /// Waits until every node that runs serves and every replica of every partition of the topic is in sync. The
+    /// second alone may be of a second ago, from before a node was killed.
     pub async fn until_in_sync(&self, topic: &str) {
-        eventually("every replica is in sync", async || {
+        eventually("every node serves and every replica is in sync", async || {
+            let running = (0..self.nodes.len()).filter(|at| self.runs(*at));
+            for at in running {
+                let answer = self.client.get(self.url(at, "/readyz")).send().await.ok()?;
+                answer.status().is_success().then_some(())?;
+            }
             let view = self.describe(topic).await?;
             view["partitions"]
                 .as_array()?
@@ -325,7 +335,7 @@ impl Cluster {
                     sleep(LOOK_AGAIN).await;
                     continue;
                 }
-                Err(error) => panic!("{path}: {error}"),
+                Err(error) => panic!("{path}: {error:?}\n{}", self.logs()),
             };
             let number =
                 |name: &str| -> u64 { answer.headers()[name].to_str().unwrap().parse().unwrap() };
