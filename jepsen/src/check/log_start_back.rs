@@ -45,27 +45,21 @@ mod tests {
     use super::check;
     use crate::history::Kind::Ok;
     use crate::history::Operation;
-    use crate::model::tale::{Tale, X, poll};
-
-    fn told(tale: Tale, log_start: u64) -> Tale {
-        tale.op_with(1, poll(&[]), |detail| {
-            detail.log_starts.insert(X, log_start);
-        })
-    }
+    use crate::model::tale::{Tale, X};
 
     #[test]
     fn it_may_not_go_back() {
         assert_eq!(
-            told(told(Tale::new(), 4), 3).found(check),
+            Tale::new().starts_at(4).starts_at(3).found(check),
             ["log-start-back 0: the log start was 4, then 3"]
         );
-        assert!(told(told(Tale::new(), 4), 4).found(check).is_empty());
+        assert!(Tale::new().starts_at(4).starts_at(4).found(check).is_empty());
     }
 
     #[test]
     fn nor_stay_below_an_acknowledged_trim() {
         let tale = Tale::new().op(0, Ok, Operation::Trim([(X, 9)].into()));
-        assert_eq!(told(tale.clone(), 3).found(check).len(), 1);
-        assert!(told(tale, 9).found(check).is_empty());
+        assert_eq!(tale.clone().starts_at(3).found(check).len(), 1);
+        assert!(tale.starts_at(9).found(check).is_empty());
     }
 }

@@ -38,13 +38,7 @@ mod tests {
     use super::check;
     use crate::history::Kind::{Fail, Ok};
     use crate::history::{Kept, Operation};
-    use crate::model::tale::{Tale, X, poll};
-
-    fn told(tale: Tale, log_start: u64) -> Tale {
-        tale.op_with(1, poll(&[]), |detail| {
-            detail.log_starts.insert(X, log_start);
-        })
-    }
+    use crate::model::tale::{Tale, X};
 
     fn keeping_all() -> Tale {
         let mut tale = Tale::new();
@@ -55,23 +49,23 @@ mod tests {
     #[test]
     fn nothing_goes_that_nobody_trimmed() {
         assert_eq!(
-            told(keeping_all(), 4).found(check),
+            keeping_all().starts_at(4).found(check),
             ["trimmed-too-far 0: the log starts at 4; it was to be trimmed to 0"]
         );
-        assert!(told(keeping_all(), 0).found(check).is_empty());
+        assert!(keeping_all().starts_at(0).found(check).is_empty());
     }
 
     #[test]
     fn nor_more_than_somebody_asked_for_whatever_came_of_it() {
         for kind in [Ok, Fail] {
             let tale = keeping_all().op(0, kind, Operation::Trim([(X, 9)].into()));
-            assert!(told(tale.clone(), 9).found(check).is_empty());
-            assert_eq!(told(tale, 10).found(check).len(), 1);
+            assert!(tale.clone().starts_at(9).found(check).is_empty());
+            assert_eq!(tale.starts_at(10).found(check).len(), 1);
         }
     }
 
     #[test]
     fn where_retention_is_at_work_nobody_knows() {
-        assert!(told(Tale::new(), 4).found(check).is_empty());
+        assert!(Tale::new().starts_at(4).found(check).is_empty());
     }
 }

@@ -113,6 +113,13 @@ impl Tale {
         self.begin(process, operation.clone()).end_with(process, Kind::Ok, operation, tell)
     }
 
+    /// An answer that tells where the log starts.
+    pub fn starts_at(self, log_start: u64) -> Tale {
+        self.op_with(1, poll(&[]), |detail| {
+            detail.log_starts.insert(X, log_start);
+        })
+    }
+
     /// A send.
     pub fn send(self, process: u32, kind: Kind, rows: &[Row]) -> Tale {
         self.op(process, kind, send(rows))
