@@ -91,7 +91,7 @@ pub(crate) async fn run(
             let raft = &group.inner.raft;
             let applied = group.inner.replica.watermark.borrow().applied;
             let is_turn = is_turn(round, group.id(), at_rest);
-            // Before the first `election_min` has passed nobody was heard.
+            // A clock that began less than `election_min` ago has no such moment: then nobody counts as heard.
             let since = now.checked_sub(timing.election_min).unwrap_or(now);
             let act = group.inner.pulse.act(group.role(), applied, is_turn, since);
             raft.runtime_config().tick(act == Act::RunClock);
